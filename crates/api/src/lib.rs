@@ -1,0 +1,1 @@
+//! Server half of the API, generated from openapi.json: traits, router, validators, operation table.

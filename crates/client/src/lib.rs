@@ -1,0 +1,1 @@
+//! Typed client of the Agent Server API, generated from openapi.json.

@@ -1,0 +1,1 @@
+//! Black-box conformance suite of the Agent Server API, generated from openapi.json.

@@ -1,0 +1,1 @@
+//! The rules of the Agent Server: no HTTP, no SQL, no processes, no clock of its own.

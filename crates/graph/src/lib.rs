@@ -1,0 +1,1 @@
+//! A small trait and executor for graphs written in Rust.

@@ -1,0 +1,1 @@
+//! The HTTP server: thin axum handlers over the domain.

@@ -1,0 +1,1 @@
+//! SQLite backend of the storage interface: embedded, durable, one writer with group commit.

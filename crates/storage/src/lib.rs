@@ -1,0 +1,1 @@
+//! Storage interface: row types, filters and the traits that every backend implements.

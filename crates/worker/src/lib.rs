@@ -1,0 +1,1 @@
+//! Runs users' graphs: worker pool, frame protocol, Python runner, Rust graphs in process.
