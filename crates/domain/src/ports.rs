@@ -1,0 +1,309 @@
+//! What the domain needs from outside, and what it offers to those who execute graphs.
+//!
+//! A [`GraphHost`] executes graphs (worker processes, Rust graphs in process). It speaks back through a [`RunSink`],
+//! which the domain implements. Bytes of events, blobs and rendered JSON pass through untouched.
+
+use std::sync::Arc;
+
+use agent_server_storage::{
+    AssistantId, RawJson, ThreadId, Timestamp,
+    checkpoints::{CheckpointTuple, SaverOp},
+    runs::Lease,
+    store,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::Error;
+
+/// Time, so that rules can be tested without one.
+pub trait Clock: Send + Sync + 'static {
+    /// Now, in UTC with microseconds.
+    fn now(&self) -> Timestamp;
+}
+
+/// Ids, so that tests can count them.
+pub trait Ids: Send + Sync + 'static {
+    /// A new time-ordered id (version 7) for threads and runs.
+    fn ordered(&self) -> uuid::Uuid;
+    /// A new random id (version 4) for assistants and requests.
+    fn random(&self) -> uuid::Uuid;
+}
+
+/// What loading a graph came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GraphStatus {
+    /// Not loaded yet.
+    Loading,
+    /// Can be run.
+    Ready,
+    /// Cannot be run: file, entry and cause.
+    Failed(String),
+}
+
+/// A graph of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphInfo {
+    /// Key in the configuration.
+    pub graph_id: String,
+    /// The graph's own name, once known and if it has one.
+    pub name: Option<String>,
+    /// Description in the configuration.
+    pub description: Option<String>,
+    /// See [`GraphStatus`].
+    pub status: GraphStatus,
+}
+
+/// Everything a host needs to execute one attempt of a run.
+#[derive(Clone, Debug)]
+pub struct RunOrder {
+    /// Whose attempt this is; goes with everything that comes back.
+    pub lease: Lease,
+    /// Graph to execute.
+    pub graph_id: String,
+    /// Assistant it is executed for.
+    pub assistant_id: AssistantId,
+    /// The run's kwargs, fourteen keys (reference/runs-and-threads.md, 5).
+    pub kwargs: RawJson,
+    /// Whether the run goes without checkpoints.
+    pub temporary: bool,
+    /// The checkpoint that the run starts from, so that the worker need not ask: the one asked for, else the head.
+    pub checkpoint: Option<CheckpointTuple>,
+    /// Id of the thread's newest root checkpoint.
+    pub head_id: Option<String>,
+}
+
+/// One event of a run's stream.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// SSE event name with its namespace suffix (`values`, `updates|child:…`).
+    pub name: String,
+    /// One JSON value.
+    pub data: Bytes,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// The graph ended, or stopped at an interrupt.
+    Success,
+    /// The graph raised: class name and the message that may be shown.
+    Error {
+        /// Class name of the exception.
+        error: String,
+        /// Text.
+        message: String,
+    },
+    /// A cancel reached the graph.
+    Cancelled,
+    /// Infrastructure failed (worker died, saver broke): another attempt may follow.
+    Lost(String),
+}
+
+/// What a finished attempt left behind. Saver operations and events came before it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// Live view of the root state as `GET /threads/{id}/state` shows it; `None` for temporary runs or when it could not
+    /// be had.
+    pub live: Option<LiveState>,
+}
+
+/// A rendered thread state and what rules need of it.
+#[derive(Clone, Debug)]
+pub struct LiveState {
+    /// Checkpoint it shows; `None` if the thread has none.
+    pub checkpoint_id: Option<String>,
+    /// The whole state object.
+    pub state: RawJson,
+    /// Whether tasks remain (`next` is not empty).
+    pub pending: bool,
+    /// Object task id → array of interrupts, tasks without interrupts left out.
+    pub interrupts: RawJson,
+}
+
+/// How far a drawing expands subgraphs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Xray {
+    /// Not at all, or all the way.
+    All(bool),
+    /// So many levels.
+    Depth(u32),
+}
+
+/// A question about a graph, answered without a run.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// JSON schemas: object with `input_schema`, `output_schema`, `state_schema`, `config_schema`, `context_schema`.
+    Schemas {
+        /// The assistant's config.
+        config: RawJson,
+    },
+    /// The drawable graph: object with `nodes` and `edges`.
+    Drawing {
+        /// The assistant's config.
+        config: RawJson,
+        /// Expansion.
+        xray: Xray,
+    },
+    /// A thread's state, rendered by the library.
+    State {
+        /// Thread.
+        thread_id: ThreadId,
+        /// Runnable config with `configurable` (`checkpoint_id`, `checkpoint_ns`, …).
+        config: RawJson,
+        /// Whether nested states are shown.
+        subgraphs: bool,
+    },
+    /// Apply an update as if a node had written it; the saver operations come back in the answer.
+    UpdateState {
+        /// Thread.
+        thread_id: ThreadId,
+        /// Runnable config with `configurable` and `metadata`.
+        config: RawJson,
+        /// The values, or `null`.
+        values: RawJson,
+        /// Node to write as.
+        as_node: Option<String>,
+    },
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The answer itself. `UpdateState`: the new config, `{"configurable": {…}}`.
+    pub json: RawJson,
+    /// `State` of the head and `UpdateState`: the live view after it.
+    pub live: Option<LiveState>,
+    /// `UpdateState`: what is to be saved, in order; nothing is saved yet.
+    pub ops: Vec<SaverOp>,
+}
+
+/// Room for one run at a host; dropping it gives the room back and calls [`RunSink::slot_freed`].
+pub trait Slot: Send {}
+
+/// Executes graphs.
+#[async_trait]
+pub trait GraphHost: Send + Sync + 'static {
+    /// The configured graphs, in the order of the configuration.
+    fn graphs(&self) -> Arc<Vec<GraphInfo>>;
+
+    /// Takes room for a run of the graph, if there is some now. A graph that is still loading or failed has none.
+    fn reserve(&self, graph_id: &str) -> Option<Box<dyn Slot>>;
+
+    /// Starts an attempt in `slot`. Never blocks and never fails here: [`RunSink::done`] is called exactly once for it,
+    /// whatever happens.
+    fn start(&self, slot: Box<dyn Slot>, order: RunOrder);
+
+    /// Asks a running attempt to stop. Nothing happens if it is not running. The host makes sure that the attempt ends
+    /// (`done` with [`Ending::Cancelled`], or [`Ending::Lost`] when the worker had to be killed after a grace period).
+    fn cancel(&self, lease: Lease);
+
+    /// Answers a question.
+    ///
+    /// # Errors
+    /// `Invalid` for what the library refuses as a value error, `Unavailable` when no worker could answer.
+    async fn ask(&self, graph_id: &str, question: Question) -> Result<Answer, Error>;
+
+    /// Stops: lets running attempts go, ends the processes.
+    async fn shutdown(&self);
+}
+
+/// One operation of a store batch.
+#[derive(Clone, Debug)]
+pub enum StoreOp {
+    /// Answer: item or null.
+    Get {
+        /// Namespace.
+        namespace: store::Namespace,
+        /// Key.
+        key: String,
+    },
+    /// Answer: null. `value: None` deletes.
+    Put {
+        /// Namespace.
+        namespace: store::Namespace,
+        /// Key.
+        key: String,
+        /// New value.
+        value: Option<RawJson>,
+        /// Minutes until it expires.
+        ttl_minutes: Option<f64>,
+    },
+    /// Answer: array of items.
+    Search {
+        /// Leading labels.
+        prefix: store::Namespace,
+        /// Store filter language.
+        filter: Option<agent_server_storage::Map>,
+        /// Page.
+        page: agent_server_storage::Page,
+    },
+    /// Answer: array of namespaces.
+    ListNamespaces {
+        /// Conditions.
+        filter: store::NamespaceFilter,
+        /// Page.
+        page: agent_server_storage::Page,
+    },
+}
+
+/// The answer to a [`StoreOp`].
+#[derive(Clone, Debug)]
+pub enum StoreAnswer {
+    /// Put.
+    Done,
+    /// Get.
+    Item(Option<store::Item>),
+    /// Search.
+    Items(Vec<store::Item>),
+    /// List.
+    Namespaces(Vec<store::Namespace>),
+}
+
+/// What a host reports and asks while it executes graphs; implemented by the domain.
+///
+/// For one lease, calls come in the order in which the graph produced them. Everything that carries a stale lease is
+/// dropped without effect.
+#[async_trait]
+pub trait RunSink: Send + Sync + 'static {
+    /// An event for the streams. Cheap; never blocks.
+    fn event(&self, lease: Lease, event: Event);
+
+    /// Something to save. Cheap; saved soon, at the latest with the next `flush`, `load` or `done` of the lease.
+    fn save(&self, lease: Lease, op: SaverOp);
+
+    /// Returns when everything before it is durable.
+    ///
+    /// # Errors
+    /// Something before it could not be saved; the attempt must stop.
+    async fn flush(&self, lease: Lease) -> Result<(), Error>;
+
+    /// Reads a checkpoint for the library; sees what the same lease saved before. `lease` is `None` for questions.
+    ///
+    /// # Errors
+    /// Storage failed.
+    async fn load(
+        &self,
+        lease: Option<Lease>,
+        thread_id: ThreadId,
+        ns: String,
+        checkpoint_id: Option<String>,
+    ) -> Result<Option<CheckpointTuple>, Error>;
+
+    /// Executes a batch of store operations: reads see the state before the batch's puts.
+    ///
+    /// # Errors
+    /// Storage failed, or an operation is not valid.
+    async fn store(&self, ops: Vec<StoreOp>) -> Result<Vec<StoreAnswer>, Error>;
+
+    /// The attempt is over; called exactly once per started attempt.
+    async fn done(&self, lease: Lease, outcome: Outcome);
+
+    /// A slot became free, or a graph became ready: runs that wait may be started.
+    fn slot_freed(&self);
+
+    /// Names, descriptions or states of graphs changed.
+    fn graphs_changed(&self);
+}
