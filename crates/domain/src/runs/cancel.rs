@@ -1,0 +1,161 @@
+//! Cancelling: a committed decision. The run's end is committed and its lease revoked in one transaction; only then is
+//! the host told, so that nothing the graph still does can write.
+
+use agent_server_storage::{
+    RunId, Scope, ThreadId, Timestamp, WriteTx,
+    runs::{Lease, Run, RunStatus},
+    threads::{Changes, ThreadStatus},
+};
+
+use super::end::error_json;
+use crate::{Caller, Domain, Error, Result, state::head_values};
+
+const NOTHING: &str = "No runs found to cancel.";
+const ALL_OVER: &str = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs \
+                        haven't been deleted or completed.";
+
+/// What becomes of a cancelled run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelAction {
+    /// It stays, with status `interrupted`, and so do its checkpoints.
+    Interrupt,
+    /// It is deleted with its checkpoints.
+    Rollback,
+}
+
+impl CancelAction {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Interrupt => "interrupt",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+/// A cancel that was decided in a transaction, to be carried out after it.
+pub(super) struct Cancelled {
+    lease: Lease,
+    was_running: bool,
+}
+
+/// Ends `run` within the caller's transaction.
+pub(super) fn decide(
+    tx: &dyn WriteTx,
+    run: Run,
+    action: CancelAction,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Cancelled> {
+    let (thread, lease) = (run.thread_id, run.lease());
+    let was_running = run.status == RunStatus::Running;
+    let expected = (run.status, run.attempt);
+    if !tx.update_run_if(run.run_id, expected, RunStatus::Interrupted, run.attempt, now)? {
+        return Err(Error::NotFound(ALL_OVER.into()));
+    }
+    if run.temporary {
+        tx.delete_thread(&Scope::Unrestricted, thread)?;
+        return Ok(Cancelled { lease, was_running });
+    }
+    let mut changes =
+        Changes { updated_at: Some(now), state_updated_at: Some(now), ..Default::default() };
+    let pending = match action {
+        CancelAction::Interrupt => {
+            let head = head_values(tx, thread)?;
+            let pending = head.as_ref().is_some_and(|(_, pending)| *pending);
+            if was_running && let Some((values, _)) = head {
+                changes.values = Some(Some(values));
+            }
+            pending
+        }
+        CancelAction::Rollback => {
+            tx.delete_run(&Scope::Unrestricted, run.run_id)?;
+            tx.delete_checkpoints_of_run(thread, run.run_id)?;
+            false
+        }
+    };
+    let error = match action {
+        CancelAction::Interrupt => "UserInterrupt",
+        CancelAction::Rollback => "UserRollback",
+    };
+    changes.error = Some(Some(error_json(error, reason)));
+    changes.status = Some(match (tx.inflight_runs(thread)?.is_empty(), pending) {
+        (false, _) => ThreadStatus::Busy,
+        (true, true) => ThreadStatus::Interrupted,
+        (true, false) => ThreadStatus::Idle,
+    });
+    tx.update_thread(&Scope::Unrestricted, thread, &changes)?;
+    Ok(Cancelled { lease, was_running })
+}
+
+impl Domain {
+    /// Cancels a run of a thread.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run, or it is over.
+    pub async fn cancel_run(
+        &self,
+        caller: &Caller,
+        thread: ThreadId,
+        id: RunId,
+        action: CancelAction,
+    ) -> Result<()> {
+        let run = match self.get_run(caller, thread, id).await {
+            Ok(run) if run.status.is_terminal() => return Err(Error::NotFound(ALL_OVER.into())),
+            Err(Error::NotFound(_)) => return Err(Error::NotFound(NOTHING.into())),
+            other => other?,
+        };
+        let word = action.word();
+        let reason =
+            format!("{word} requested via POST /threads/{{thread_id}}/runs/{{run_id}}/cancel");
+        self.cancel(&run, action, &reason).await
+    }
+
+    /// Interrupts a run for a reason of the server's.
+    ///
+    /// # Errors
+    /// Storage failed. That the run is over already is no error.
+    pub async fn interrupt(&self, run: &Run, reason: &str) -> Result<()> {
+        match self.cancel(run, CancelAction::Interrupt, reason).await {
+            Err(Error::NotFound(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn cancel(&self, run: &Run, action: CancelAction, reason: &str) -> Result<()> {
+        // What was produced before the cancel is kept. The lease may be lost by now, which the decision finds out.
+        if let Some(buffer) = self.0.buffers.get(run.lease()) {
+            let _ = self.save_gathered(run.lease(), &buffer).await;
+        }
+        let (thread, id, now) = (run.thread_id, run.run_id, self.now());
+        let reason = reason.to_owned();
+        let cancelled = self
+            .storage()
+            .write(move |tx| {
+                // Read again: between the look and the decision the run may have started, moved on or ended.
+                let run = tx.get_run(&Scope::Unrestricted, thread, id)?;
+                let run = run.filter(|run| !run.status.is_terminal());
+                let run = run.ok_or_else(|| Error::NotFound(ALL_OVER.into()))?;
+                decide(tx, run, action, &reason, now)
+            })
+            .await?;
+        self.after_cancel(&cancelled);
+        Ok(())
+    }
+
+    /// Carries out a committed cancel.
+    pub(super) fn after_cancel(&self, cancelled: &Cancelled) {
+        if cancelled.was_running {
+            self.0.buffers.close(cancelled.lease);
+            self.host().cancel(cancelled.lease);
+        }
+        self.close_stream(cancelled.lease.run_id);
+        self.0.wake.notify_one();
+    }
+
+    /// Lets go of a run in flight whose row is gone already.
+    pub(crate) fn abandon(&self, run: &Run) {
+        let was_running = run.status == RunStatus::Running;
+        self.after_cancel(&Cancelled { lease: run.lease(), was_running });
+        self.0.streams.forget(run.run_id);
+    }
+}

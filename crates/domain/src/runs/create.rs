@@ -1,0 +1,275 @@
+//! Creating a run: everything is decided and committed in one transaction, together with the thread's new status and,
+//! where a slot is free, the claim. Only then is anything done.
+
+use std::sync::Arc;
+
+use agent_server_storage::{
+    AssistantId, RunId, Scope, ThreadId, Timestamp, WriteTx,
+    runs::{MultitaskStrategy, Run, RunStatus},
+    threads::{Changes, Columns, ThreadStatus},
+};
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::{
+    cancel::{CancelAction, Cancelled},
+    kwargs::{self, Facts, RunRequest},
+};
+use crate::{
+    Caller, Domain, Error, Result,
+    assistants::{configurable, default_assistant_id, refuse_both},
+    ports::RunOrder,
+    stream::{From, Listener},
+    threads::fresh_thread,
+};
+
+const BUSY: &str = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.";
+
+/// Which thread a run works on.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// This one.
+    Thread(ThreadId),
+    /// One of its own.
+    Stateless,
+}
+
+/// A run that was accepted: durable, and listened to from before its first event.
+pub struct Created {
+    /// The run as it was created (`pending`).
+    pub run: Run,
+    /// Its events from the first on.
+    pub listener: Listener,
+}
+
+/// A run as it will be created, before the transaction.
+struct Plan {
+    run_id: RunId,
+    thread_id: ThreadId,
+    stateless: bool,
+    assistant_id: AssistantId,
+    request: RunRequest,
+    request_id: String,
+    scope: Scope,
+    now: Timestamp,
+    /// Whether a slot is reserved for it.
+    may_start: bool,
+}
+
+/// What the transaction decided.
+struct Decided {
+    run: Run,
+    /// Set when the run was claimed.
+    order: Option<RunOrder>,
+    cancelled: Vec<Cancelled>,
+}
+
+impl Domain {
+    /// Creates a run.
+    ///
+    /// # Errors
+    /// `Invalid` for an assistant id that is neither id nor graph; `NotFound` for thread or assistant; `Conflict` for a busy
+    /// thread with strategy `reject`; `Refused` for configurable with context or a resume without thread.
+    pub async fn create_run(
+        &self,
+        caller: &Caller,
+        target: Target,
+        request: RunRequest,
+    ) -> Result<Created> {
+        refuse_both(configurable(&request.config), Some(&request.context))?;
+        let assistant_id = self.resolve_assistant(&request.assistant_id)?;
+        let resumable = request.stream_resumable;
+        let (thread_id, stateless) = match target {
+            Target::Thread(id) => (id, false),
+            Target::Stateless => (self.0.ids.ordered().into(), true),
+        };
+        if stateless && resumes(&request) {
+            return Err(Error::Refused("You must provide a thread_id when resuming.".into()));
+        }
+        // Only the default assistant's graph is known before the transaction; another assistant's run is dispatched by
+        // the queue right after it.
+        let graph_id = self.graph(&request.assistant_id).map(|graph| graph.graph_id);
+        let slot = match &graph_id {
+            Some(graph_id) if request.after_seconds <= 0.0 => self.host().reserve(graph_id),
+            _ => None,
+        };
+        let plan = Plan {
+            run_id: self.0.ids.ordered().into(),
+            thread_id,
+            stateless,
+            assistant_id,
+            request,
+            request_id: caller.request_id.clone(),
+            scope: caller.scope.clone(),
+            now: self.now(),
+            may_start: slot.is_some(),
+        };
+        // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
+        let run_id = plan.run_id;
+        let listener = self.0.streams.open(run_id, resumable).listen(From::Start);
+        let graphs = self.graphs();
+        let decided = self
+            .storage()
+            .write(move |tx| {
+                let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
+                plan.decide(tx, &known)
+            })
+            .await
+            .inspect_err(|_| {
+                self.0.streams.close(run_id);
+                self.0.streams.forget(run_id);
+            })?;
+        for cancelled in &decided.cancelled {
+            self.after_cancel(cancelled);
+        }
+        match (decided.order, slot) {
+            (Some(order), Some(slot)) => self.launch(slot, order),
+            (_, slot) => {
+                drop(slot);
+                self.0.wake.notify_one();
+            }
+        }
+        Ok(Created { run: decided.run, listener })
+    }
+
+    /// A graph id stands for its default assistant, anything else must be a UUID.
+    fn resolve_assistant(&self, text: &str) -> Result<AssistantId> {
+        if self.graph(text).is_some() {
+            return Ok(default_assistant_id(text));
+        }
+        Uuid::try_parse(text).map(AssistantId::from).map_err(|_| {
+            let graphs: Vec<_> =
+                self.graphs().iter().map(|graph| graph.graph_id.clone()).collect();
+            Error::Invalid(format!(
+                "Invalid assistant: '{text}'. Must be either:\n- A valid assistant UUID, or\n- One of the registered \
+                 graphs: {}",
+                graphs.join(", ")
+            ))
+        })
+    }
+}
+
+/// Whether the request answers an interrupt.
+fn resumes(request: &RunRequest) -> bool {
+    let command: Option<agent_server_storage::Map> =
+        request.command.as_ref().and_then(|command| command.parse().ok());
+    let resume = command.and_then(|mut command| command.remove("resume"));
+    match resume {
+        None | Some(serde_json::Value::Null) => false,
+        Some(serde_json::Value::Bool(given)) => given,
+        Some(serde_json::Value::Number(number)) => number.as_f64() != Some(0.0),
+        Some(serde_json::Value::String(text)) => !text.is_empty(),
+        Some(serde_json::Value::Array(items)) => !items.is_empty(),
+        Some(serde_json::Value::Object(map)) => !map.is_empty(),
+    }
+}
+
+impl Plan {
+    fn decide(self, tx: &dyn WriteTx, known_graph: &dyn Fn(&str) -> bool) -> Result<Decided> {
+        let missing = || Error::NotFound("Thread or assistant not found.".into());
+        let assistant = tx
+            .get_assistant(&self.scope, self.assistant_id)?
+            .filter(|assistant| known_graph(&assistant.graph_id))
+            .ok_or_else(missing)?;
+        let temporary = self.stateless && !self.request.keep_thread;
+        let mut thread = match tx.get_thread(&self.scope, self.thread_id, Columns::Header)? {
+            Some(thread) => thread,
+            None if self.stateless || self.request.create_thread => {
+                let thread = fresh_thread(self.thread_id, self.new_thread_metadata(), self.now);
+                match tx.insert_thread(&thread) {
+                    // There, but of somebody else.
+                    Err(agent_server_storage::Error::Duplicate(_)) => return Err(missing()),
+                    other => other?,
+                }
+                thread
+            }
+            None => return Err(missing()),
+        };
+        let mut inflight = tx.inflight_runs(self.thread_id)?;
+        let mut cancelled = vec![];
+        if !inflight.is_empty() {
+            let action = match self.request.multitask_strategy {
+                MultitaskStrategy::Reject => return Err(Error::Conflict(BUSY.into())),
+                MultitaskStrategy::Enqueue => None,
+                MultitaskStrategy::Interrupt => Some(CancelAction::Interrupt),
+                MultitaskStrategy::Rollback => Some(CancelAction::Rollback),
+            };
+            if let Some(action) = action {
+                let strategy = self.request.multitask_strategy.as_str();
+                let reason =
+                    format!("superseded by run {} (multitask_strategy={strategy})", self.run_id);
+                for run in inflight.drain(..) {
+                    cancelled.push(super::cancel::decide(tx, run, action, &reason, self.now)?);
+                }
+                thread = tx
+                    .get_thread(&self.scope, self.thread_id, Columns::Header)?
+                    .ok_or_else(missing)?;
+            }
+        }
+
+        let facts = Facts {
+            run_id: self.run_id,
+            request_id: &self.request_id,
+            now_millis: self.now.timestamp_millis(),
+            temporary,
+        };
+        let merged = kwargs::merge(&self.request, &assistant, &thread, facts);
+        let delay = TimeDelta::microseconds((self.request.after_seconds * 1e6) as i64);
+        let run = Run {
+            run_id: self.run_id,
+            thread_id: self.thread_id,
+            assistant_id: self.assistant_id,
+            graph_id: assistant.graph_id,
+            created_at: self.now.checked_add_signed(delay).unwrap_or(self.now),
+            updated_at: self.now,
+            status: RunStatus::Pending,
+            metadata: merged.metadata,
+            kwargs: merged.kwargs,
+            multitask_strategy: self.request.multitask_strategy,
+            attempt: 0,
+            temporary,
+        };
+        let busy = thread.status == ThreadStatus::Busy;
+        let mut changes = Changes { status: Some(ThreadStatus::Busy), ..Default::default() };
+        if !busy {
+            changes.updated_at = Some(self.now);
+            changes.config = Some(merged.thread_config);
+            changes.metadata = Some(merged.thread_metadata);
+        }
+        tx.update_thread(&Scope::Unrestricted, self.thread_id, &changes)?;
+
+        let mut order = None;
+        let mut stored = run.clone();
+        // Earlier runs of the thread go first; a delayed run is behind one that is due.
+        let first = inflight.iter().all(|other| other.created_at > run.created_at);
+        if self.may_start
+            && first
+            && inflight.iter().all(|other| other.status == RunStatus::Pending)
+        {
+            stored.status = RunStatus::Running;
+            stored.attempt = 1;
+            order = Some(super::dispatch::order(tx, &stored)?);
+        }
+        tx.insert_run(&stored)?;
+        Ok(Decided { run, order, cancelled })
+    }
+
+    fn new_thread_metadata(&self) -> agent_server_storage::Map {
+        let config = self.request.config.get("metadata").and_then(|value| value.as_object());
+        let config = config.cloned().unwrap_or_default();
+        crate::assistants::merged(config, &self.request.metadata)
+    }
+}
+
+impl Domain {
+    /// Makes the log of a run if need be, announces the attempt and hands it to the host.
+    pub(super) fn launch(&self, slot: Box<dyn crate::ports::Slot>, order: RunOrder) {
+        let lease = order.lease;
+        self.0.buffers.open(lease);
+        let data =
+            serde_json::json!({"run_id": lease.run_id.to_string(), "attempt": lease.attempt});
+        let event = crate::ports::Event { name: "metadata".into(), data: data.to_string().into() };
+        self.0.streams.push(lease.run_id, self.now(), event);
+        Arc::clone(self.host()).start(slot, order);
+    }
+}

@@ -1,0 +1,199 @@
+//! Giving pending runs to hosts: pushed by every change that may let one start, never polled.
+
+use agent_server_storage::{
+    Cost, ReadTx, Scope, WriteTx,
+    runs::{Run, RunStatus},
+};
+
+use super::kwargs;
+use crate::{
+    Domain, Error, Result,
+    ports::{Ending, GraphStatus, Outcome, RunOrder},
+};
+
+/// Most runs looked at per round; the next round follows at once while something was started.
+const ROUND: u32 = 64;
+
+/// Everything a host needs for the run's current attempt.
+pub(super) fn order(tx: &(impl ReadTx + ?Sized), run: &Run) -> Result<RunOrder> {
+    let scope = Scope::Unrestricted;
+    let asked = kwargs::checkpoint_id(&run.kwargs);
+    let (checkpoint, head_id) = if run.temporary {
+        (None, None)
+    } else {
+        let checkpoint = tx.get_checkpoint(&scope, run.thread_id, "", asked.as_deref())?;
+        let head = match (&asked, &checkpoint) {
+            (None, Some(head)) => Some(head.id.clone()),
+            (None, None) => None,
+            (Some(_), _) => tx.head_checkpoint(&scope, run.thread_id, "")?,
+        };
+        (checkpoint, head)
+    };
+    Ok(RunOrder {
+        lease: run.lease(),
+        graph_id: run.graph_id.clone(),
+        assistant_id: run.assistant_id,
+        kwargs: run.kwargs.clone(),
+        temporary: run.temporary,
+        checkpoint,
+        head_id,
+    })
+}
+
+/// Claims a pending run: `None` if it is not pending any more or its thread has a running run.
+fn claim(
+    tx: &dyn WriteTx,
+    mut run: Run,
+    now: agent_server_storage::Timestamp,
+) -> Result<Option<RunOrder>> {
+    let busy =
+        tx.inflight_runs(run.thread_id)?.iter().any(|other| other.status == RunStatus::Running);
+    let expected = (RunStatus::Pending, run.attempt);
+    let attempt = run.attempt + 1;
+    if busy || !tx.update_run_if(run.run_id, expected, RunStatus::Running, attempt, now)? {
+        return Ok(None);
+    }
+    run.status = RunStatus::Running;
+    run.attempt = attempt;
+    order(tx, &run).map(Some)
+}
+
+impl Domain {
+    /// Puts runs that a dead process left running back into the queue.
+    pub(crate) async fn recover(&self) -> Result<()> {
+        let now = self.now();
+        let requeued = self
+            .storage()
+            .write(move |tx| {
+                let runs = tx.running_runs()?;
+                for run in &runs {
+                    let expected = (RunStatus::Running, run.attempt);
+                    tx.update_run_if(run.run_id, expected, RunStatus::Pending, run.attempt, now)?;
+                }
+                Ok::<_, Error>(runs.len())
+            })
+            .await?;
+        if requeued > 0 {
+            tracing::info!(runs = requeued, "runs of an earlier process are taken up again");
+        }
+        Ok(())
+    }
+
+    /// Starts what can be started whenever something changed, until shutdown.
+    pub(crate) async fn dispatch_loop(&self) {
+        loop {
+            if let Err(error) = self.dispatch().await {
+                // Storage is in trouble; the next change, or the timer, tries again.
+                tracing::error!(%error, "pending runs could not be dispatched");
+            }
+            let due = self.until_next_due().await;
+            tokio::select! {
+                () = self.0.shutdown.cancelled() => return,
+                () = self.0.wake.notified() => {}
+                () = due => {}
+            }
+        }
+    }
+
+    /// Resolves when a delayed run becomes due; never if there is none.
+    async fn until_next_due(&self) -> impl Future<Output = ()> + use<> {
+        let now = self.now();
+        let next =
+            self.storage().read(Cost::Point, move |tx| tx.next_due(now).map_err(Error::from)).await;
+        let wait = match next {
+            Ok(next) => next.map(|at| (at - now).to_std().unwrap_or_default()),
+            Err(_) => Some(std::time::Duration::from_secs(1)),
+        };
+        async move {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn dispatch(&self) -> Result<()> {
+        loop {
+            if self.0.shutdown.is_cancelled() {
+                return Ok(());
+            }
+            let now = self.now();
+            let runs = self
+                .storage()
+                .read(Cost::Point, move |tx| tx.claimable_runs(now, ROUND).map_err(Error::from))
+                .await?;
+            let mut started = false;
+            for run in runs {
+                started |= self.dispatch_run(run).await?;
+            }
+            if !started {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Starts one run; `false` if there is no room for it now.
+    async fn dispatch_run(&self, run: Run) -> Result<bool> {
+        if let Some(cause) = self.hopeless(&run) {
+            return self.fail_unstarted(run, cause).await;
+        }
+        let Some(slot) = self.host().reserve(&run.graph_id) else { return Ok(false) };
+        let resumable = kwargs::is_resumable(&run.kwargs);
+        let (run_id, now) = (run.run_id, self.now());
+        let order = self.storage().write(move |tx| claim(tx, run, now)).await?;
+        let Some(order) = order else { return Ok(false) };
+        self.0.streams.open(run_id, resumable);
+        self.launch(slot, order);
+        Ok(true)
+    }
+
+    /// Why the run can never start, if so: its graph is broken or gone, or it was tried too often.
+    fn hopeless(&self, run: &Run) -> Option<(String, String)> {
+        let max = self.0.options.max_attempts;
+        if run.attempt >= max {
+            let id = run.run_id;
+            let message = format!(
+                "Run {id} exceeded max attempts ({max}). The process that executed it ended each time before the run did."
+            );
+            return Some(("RuntimeError".into(), message));
+        }
+        match self.graph(&run.graph_id).map(|graph| graph.status) {
+            Some(GraphStatus::Failed(cause)) => Some((
+                "GraphLoadError".into(),
+                format!("Graph '{}' failed to load: {cause}", run.graph_id),
+            )),
+            None => Some((
+                "GraphLoadError".into(),
+                format!("Graph '{}' is not configured.", run.graph_id),
+            )),
+            Some(GraphStatus::Loading | GraphStatus::Ready) => None,
+        }
+    }
+
+    /// Ends a run that no host will ever see, through the same door as every other end.
+    async fn fail_unstarted(&self, run: Run, (error, message): (String, String)) -> Result<bool> {
+        let now = self.now();
+        let mut lease = run.lease();
+        lease.attempt += 1;
+        let claimed = self
+            .storage()
+            .write(move |tx| {
+                let expected = (RunStatus::Pending, run.attempt);
+                let attempt = lease.attempt;
+                Ok::<_, Error>(tx.update_run_if(
+                    run.run_id,
+                    expected,
+                    RunStatus::Running,
+                    attempt,
+                    now,
+                )?)
+            })
+            .await?;
+        if claimed {
+            self.0.buffers.open(lease);
+            let outcome = Outcome { ending: Ending::Error { error, message }, live: None };
+            self.end_attempt(lease, outcome).await;
+        }
+        Ok(claimed)
+    }
+}

@@ -1,0 +1,253 @@
+//! How an attempt ends: one transaction for run, thread, checkpoints and live view; then the stream closes.
+
+use agent_server_storage::{
+    RawJson, Scope, ThreadId, Timestamp, WriteTx,
+    checkpoints::SaverOp,
+    runs::{Lease, Run, RunStatus},
+    threads::{Changes, ThreadStatus},
+};
+use serde_json::json;
+
+use super::sink::Gathered;
+use crate::{
+    Domain, Error, Result,
+    ports::{Ending, Event, LiveState, Outcome},
+    state::head_values,
+};
+
+/// What the end of an attempt means for the run.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    /// Over, with this status; a failure has a class name and a message.
+    Over(RunStatus, Option<(String, String)>),
+    /// Another attempt follows.
+    Again,
+}
+
+/// Decides what an ending means. Pure.
+fn judge(ending: Ending, lease: Lease, max_attempts: u32) -> Verdict {
+    match ending {
+        Ending::Success => Verdict::Over(RunStatus::Success, None),
+        Ending::Error { error, message } => Verdict::Over(RunStatus::Error, Some((error, message))),
+        // A cancel revokes the lease first, so this one was nobody's wish: the graph cancelled itself.
+        Ending::Cancelled => Verdict::Over(RunStatus::Interrupted, None),
+        Ending::Lost(_) if lease.attempt < max_attempts => Verdict::Again,
+        Ending::Lost(cause) => {
+            let id = lease.run_id;
+            let message = format!("Run {id} exceeded max attempts ({max_attempts}). {cause}");
+            Verdict::Over(RunStatus::Error, Some(("RuntimeError".into(), message)))
+        }
+    }
+}
+
+/// Error object of the wire.
+pub(super) fn error_json(error: &str, message: &str) -> RawJson {
+    RawJson::of(&json!({"error": error, "message": message}))
+}
+
+/// Status of a thread from its runs, its last failure and its remaining tasks.
+fn thread_status(inflight: &[Run], failed: bool, pending: bool) -> ThreadStatus {
+    match (inflight.is_empty(), failed, pending) {
+        (false, _, _) => ThreadStatus::Busy,
+        (true, true, _) => ThreadStatus::Error,
+        (true, false, true) => ThreadStatus::Interrupted,
+        (true, false, false) => ThreadStatus::Idle,
+    }
+}
+
+/// Writes the thread's row anew from what is stored, after runs or checkpoints were taken away.
+pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestamp) -> Result<()> {
+    let inflight = tx.inflight_runs(thread)?;
+    let head = head_values(tx, thread)?;
+    let pending = head.as_ref().is_some_and(|(_, pending)| *pending);
+    let changes = Changes {
+        updated_at: Some(now),
+        state_updated_at: Some(now),
+        status: Some(thread_status(&inflight, false, pending)),
+        values: Some(head.map(|(values, _)| values)),
+        interrupts: Some(None),
+        ..Default::default()
+    };
+    tx.update_thread(&Scope::Unrestricted, thread, &changes)?;
+    Ok(())
+}
+
+/// The end of an attempt, ready to be committed.
+struct End {
+    lease: Lease,
+    verdict: Verdict,
+    ops: Vec<SaverOp>,
+    values: Option<RawJson>,
+    pending: bool,
+    live: Option<LiveState>,
+    now: Timestamp,
+}
+
+impl End {
+    /// `false` if the lease is not held any more: then nothing changes.
+    fn commit(self, tx: &dyn WriteTx) -> Result<bool> {
+        let Lease { run_id, thread_id, attempt } = self.lease;
+        let status = match &self.verdict {
+            Verdict::Over(status, _) => *status,
+            Verdict::Again => RunStatus::Pending,
+        };
+        let expected = (RunStatus::Running, attempt);
+        if !tx.update_run_if(run_id, expected, status, attempt, self.now)? {
+            return Ok(false);
+        }
+        tx.save(thread_id, &self.ops)?;
+        let Verdict::Over(_, failure) = self.verdict else { return Ok(true) };
+        let run = tx.get_run(&Scope::Unrestricted, thread_id, run_id)?;
+        if run.is_some_and(|run| run.temporary) {
+            tx.delete_thread(&Scope::Unrestricted, thread_id)?;
+            return Ok(true);
+        }
+        let (mut pending, mut interrupts) = (self.pending, None);
+        if let Some(live) = &self.live {
+            if let Some(checkpoint) = &live.checkpoint_id {
+                tx.put_live_state(thread_id, checkpoint, &live.state)?;
+                pending = live.pending;
+            }
+            interrupts = Some(Some(live.interrupts.clone()));
+        } else if self.values.is_none() {
+            pending = head_values(tx, thread_id)?.is_some_and(|(_, pending)| pending);
+        }
+        let inflight = tx.inflight_runs(thread_id)?;
+        let error = match &failure {
+            Some((error, message)) => error_json(error, message),
+            None => RawJson::null(),
+        };
+        let changes = Changes {
+            updated_at: Some(self.now),
+            state_updated_at: Some(self.now),
+            status: Some(thread_status(&inflight, failure.is_some(), pending)),
+            values: self.values.map(Some),
+            interrupts,
+            error: Some(Some(error)),
+            ..Default::default()
+        };
+        tx.update_thread(&Scope::Unrestricted, thread_id, &changes)?;
+        Ok(true)
+    }
+}
+
+impl Domain {
+    /// Commits how an attempt ended, then tells everybody.
+    pub(super) async fn end_attempt(&self, lease: Lease, outcome: Outcome) {
+        // Closed first: a straggling save cannot follow the end.
+        let Some(buffer) = self.0.buffers.close(lease) else { return };
+        let Outcome { mut ending, live } = outcome;
+        let committed = {
+            let _order = buffer.saving.lock().await;
+            let Gathered { ops, values, pending, broken } =
+                std::mem::take(&mut *buffer.gathered.lock());
+            if let Some(cause) = broken {
+                ending = Ending::Lost(format!("Its state could not be saved: {cause}"));
+            }
+            let verdict = judge(ending, lease, self.0.options.max_attempts);
+            let failure = match &verdict {
+                Verdict::Over(_, failure) => failure.clone(),
+                Verdict::Again => None,
+            };
+            let over = verdict != Verdict::Again;
+            let end = End { lease, verdict, ops, values, pending, live, now: self.now() };
+            let committed = self.storage().write(move |tx| end.commit(tx)).await;
+            committed.map(|held| (held, over, failure))
+        };
+        match committed {
+            Ok((true, true, failure)) => {
+                if let Some((error, message)) = failure {
+                    let data = error_json(&error, &message);
+                    let event = Event { name: "error".into(), data: data.get().to_owned().into() };
+                    self.0.streams.push(lease.run_id, self.now(), event);
+                }
+                self.close_stream(lease.run_id);
+            }
+            // Another attempt goes on with the same stream; or the lease was lost, and whoever took it ended the stream.
+            Ok(_) => {}
+            Err(error) => self.end_failed(lease, &error).await,
+        }
+        self.0.wake.notify_one();
+    }
+
+    /// The end could not be committed. The run stays `running` in the database with nobody executing it: put it back as
+    /// soon as storage answers, so that it is not stuck until the next start.
+    async fn end_failed(&self, lease: Lease, error: &Error) {
+        tracing::error!(%error, run_id = %lease.run_id, "the end of a run could not be saved");
+        let domain = self.clone();
+        self.0.tasks.spawn(async move {
+            let pause = std::time::Duration::from_secs(1);
+            loop {
+                tokio::select! {
+                    () = domain.0.shutdown.cancelled() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+                let now = domain.now();
+                let requeued = domain
+                    .storage()
+                    .write(move |tx| {
+                        let expected = (RunStatus::Running, lease.attempt);
+                        let pending = RunStatus::Pending;
+                        Ok::<_, Error>(tx.update_run_if(
+                            lease.run_id,
+                            expected,
+                            pending,
+                            lease.attempt,
+                            now,
+                        )?)
+                    })
+                    .await;
+                if requeued.is_ok() {
+                    domain.0.wake.notify_one();
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Ends a run's stream; what a resumable run sent stays for a while.
+    pub(super) fn close_stream(&self, run_id: agent_server_storage::RunId) {
+        if !self.0.streams.close(run_id) {
+            return;
+        }
+        let domain = self.clone();
+        let keep = std::time::Duration::from_secs(self.0.options.replay_seconds);
+        self.0.tasks.spawn(async move {
+            tokio::select! {
+                () = domain.0.shutdown.cancelled() => {}
+                () = tokio::time::sleep(keep) => {}
+            }
+            domain.0.streams.forget(run_id);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_server_storage::RunId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn lease(attempt: u32) -> Lease {
+        Lease { run_id: RunId(Uuid::nil()), thread_id: ThreadId(Uuid::nil()), attempt }
+    }
+
+    #[test]
+    fn infrastructure_failures_are_tried_again_until_the_limit() {
+        let lost = || Ending::Lost("The worker died.".into());
+        assert_eq!(judge(lost(), lease(1), 3), Verdict::Again);
+        assert_eq!(judge(lost(), lease(2), 3), Verdict::Again);
+        let message =
+            "Run 00000000-0000-0000-0000-000000000000 exceeded max attempts (3). The worker died.";
+        let failure = Some(("RuntimeError".to_owned(), message.to_owned()));
+        assert_eq!(judge(lost(), lease(3), 3), Verdict::Over(RunStatus::Error, failure));
+    }
+
+    #[test]
+    fn a_failure_of_the_graph_is_never_tried_again() {
+        let ending = Ending::Error { error: "ValueError".into(), message: "no".into() };
+        let failure = Some(("ValueError".to_owned(), "no".to_owned()));
+        assert_eq!(judge(ending, lease(1), 3), Verdict::Over(RunStatus::Error, failure));
+    }
+}

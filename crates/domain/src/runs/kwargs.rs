@@ -1,0 +1,361 @@
+//! What a run is created with: the request, and its merge with assistant and thread.
+//!
+//! Source: reference/runs-and-threads.md, sections 5 to 7. All merges are shallow per level; later wins.
+
+use agent_server_storage::{
+    Map, RawJson, RunId, assistants::Assistant, runs::MultitaskStrategy, threads::Thread,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::assistants::{configurable, merged};
+
+/// Body of a run creation, already checked against the document.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// Assistant id or graph id.
+    pub assistant_id: String,
+    /// Graph input; `None` is `null`.
+    pub input: Option<RawJson>,
+    /// Command; replaces the input unless empty.
+    pub command: Option<RawJson>,
+    /// Runnable config of this run.
+    pub config: Map,
+    /// Static context of this run.
+    pub context: Map,
+    /// Metadata of this run.
+    pub metadata: Map,
+    /// Checkpoint to start from: members merged into `configurable`.
+    pub checkpoint: Map,
+    /// `"*"` or array, or `None`.
+    pub interrupt_before: Option<RawJson>,
+    /// As `interrupt_before`.
+    pub interrupt_after: Option<RawJson>,
+    /// Never empty.
+    pub stream_mode: Vec<String>,
+    /// Whether subgraphs' events are streamed.
+    pub stream_subgraphs: bool,
+    /// Whether events carry ids and are kept for replay.
+    pub stream_resumable: bool,
+    /// Keys of feedback links.
+    pub feedback_keys: Option<Vec<String>>,
+    /// On a busy thread.
+    pub multitask_strategy: MultitaskStrategy,
+    /// Whether a missing thread is made.
+    pub create_thread: bool,
+    /// Delay of the start, seconds.
+    pub after_seconds: f64,
+    /// `sync`, `async` or `exit`.
+    pub durability: Option<String>,
+    /// Deprecated form of `durability`.
+    pub checkpoint_during: Option<bool>,
+    /// Stateless runs: whether the thread stays.
+    pub keep_thread: bool,
+}
+
+/// The fourteen keys of a run's kwargs, in the order of the wire.
+#[derive(Serialize)]
+struct Kwargs<'a> {
+    input: Option<&'a RawJson>,
+    command: Option<&'a RawJson>,
+    config: &'a Map,
+    context: &'a Map,
+    stream_mode: &'a [String],
+    interrupt_before: Option<&'a RawJson>,
+    interrupt_after: Option<&'a RawJson>,
+    webhook: Option<&'a str>,
+    feedback_keys: Option<&'a [String]>,
+    temporary: bool,
+    subgraphs: bool,
+    resumable: bool,
+    checkpoint_during: bool,
+    durability: &'a str,
+}
+
+/// What a new run and its thread become.
+#[derive(Debug)]
+pub struct Merged {
+    /// The run's metadata.
+    pub metadata: Map,
+    /// The run's kwargs.
+    pub kwargs: RawJson,
+    /// The thread's config, if the run finds the thread not busy.
+    pub thread_config: Map,
+    /// The thread's metadata, likewise.
+    pub thread_metadata: Map,
+}
+
+/// What the merge needs beside request, assistant and thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Id of the new run.
+    pub run_id: RunId,
+    /// Request id for the config.
+    pub request_id: &'a str,
+    /// Now, milliseconds since 1970.
+    pub now_millis: i64,
+    /// Whether the thread goes away with the run.
+    pub temporary: bool,
+}
+
+fn object(map: &Map, key: &str) -> Map {
+    map.get(key).and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+/// Merges assistant ← thread ← request.
+pub fn merge(
+    request: &RunRequest,
+    assistant: &Assistant,
+    thread: &Thread,
+    facts: Facts<'_>,
+) -> Merged {
+    let assistant_id = json!(assistant.assistant_id.to_string());
+    let graph_id = json!(assistant.graph_id);
+    let mut thread_metadata = thread.metadata.clone();
+    thread_metadata.insert("graph_id".into(), graph_id.clone());
+    thread_metadata.insert("assistant_id".into(), assistant_id.clone());
+
+    let config_metadata = object(&request.config, "metadata");
+    let mut metadata = merged(assistant.metadata.clone(), &thread_metadata);
+    metadata = merged(metadata, &config_metadata);
+    metadata = merged(metadata, &request.metadata);
+    metadata.insert("assistant_id".into(), assistant_id.clone());
+
+    // Only one of the two is given (both are refused before): each also stands for the other.
+    let given = configurable(&request.config).cloned().unwrap_or_default();
+    let given = if given.is_empty() { request.context.clone() } else { given };
+    let context = merged(assistant.context.clone(), &given);
+
+    let assistant_configurable = object(&assistant.config, "configurable");
+    let thread_configurable = object(&thread.config, "configurable");
+    let kept = merged(assistant_configurable.clone(), &thread_configurable);
+    let mut run_configurable = merged(kept.clone(), &given);
+    run_configurable = merged(run_configurable, &request.checkpoint);
+    let user_id = run_configurable.get("user_id").cloned().unwrap_or_else(|| json!(""));
+    for (key, value) in [
+        ("langgraph_auth_user", Value::Null),
+        ("langgraph_auth_user_id", json!("")),
+        ("langgraph_auth_permissions", json!([])),
+        ("langgraph_request_id", json!(facts.request_id)),
+        ("__request_start_time_ms__", json!(facts.now_millis)),
+        ("__after_seconds__", seconds(request.after_seconds)),
+        ("run_id", json!(facts.run_id.to_string())),
+        ("thread_id", json!(thread.thread_id.to_string())),
+        ("graph_id", graph_id),
+        ("assistant_id", assistant_id),
+        ("user_id", user_id),
+    ] {
+        // Moved to the end: clients' keys first, as the wire shows them.
+        run_configurable.shift_remove(key);
+        run_configurable.insert(key.into(), value);
+    }
+
+    let mut config = merged(assistant.config.clone(), &request.config);
+    for key in ["configurable", "metadata"] {
+        config.shift_remove(key);
+    }
+    let mut thread_config = merged(assistant.config.clone(), &thread.config);
+    thread_config = merged(thread_config, &request.config);
+    thread_config.insert("configurable".into(), Value::Object(kept));
+
+    config.insert("configurable".into(), Value::Object(run_configurable));
+    config.insert("metadata".into(), Value::Object(metadata.clone()));
+
+    let during = request.checkpoint_during;
+    let durability = request.durability.as_deref().unwrap_or(match during {
+        Some(false) => "exit",
+        Some(true) | None => "async",
+    });
+    let kwargs = RawJson::of(&Kwargs {
+        input: request.input.as_ref(),
+        command: request.command.as_ref(),
+        config: &config,
+        context: &context,
+        stream_mode: &request.stream_mode,
+        interrupt_before: request.interrupt_before.as_ref(),
+        interrupt_after: request.interrupt_after.as_ref(),
+        webhook: None,
+        feedback_keys: request.feedback_keys.as_deref(),
+        temporary: facts.temporary,
+        subgraphs: request.stream_subgraphs,
+        resumable: request.stream_resumable,
+        checkpoint_during: during.unwrap_or(true),
+        durability,
+    });
+    Merged { metadata, kwargs, thread_config, thread_metadata }
+}
+
+/// A whole number of seconds is an integer on the wire.
+fn seconds(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < 9e15 { json!(value as i64) } else { json!(value) }
+}
+
+/// Whether a run was created with `stream_resumable`.
+pub fn is_resumable(kwargs: &RawJson) -> bool {
+    #[derive(Deserialize)]
+    struct Part {
+        #[serde(default)]
+        resumable: bool,
+    }
+    kwargs.parse::<Part>().is_ok_and(|part| part.resumable)
+}
+
+/// The checkpoint that a run starts from, if it asked for one.
+pub fn checkpoint_id(kwargs: &RawJson) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Part {
+        config: Config,
+    }
+    #[derive(Deserialize)]
+    struct Config {
+        configurable: Configurable,
+    }
+    #[derive(Deserialize)]
+    struct Configurable {
+        checkpoint_id: Option<String>,
+    }
+    kwargs.parse::<Part>().ok()?.config.configurable.checkpoint_id
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_server_storage::{Timestamp, threads::ThreadStatus};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn map(value: Value) -> Map {
+        value.as_object().cloned().expect("an object")
+    }
+
+    pub(super) fn request() -> RunRequest {
+        RunRequest {
+            assistant_id: "ctx".into(),
+            input: Some(RawJson::trusted(r#"{"foo":"i"}"#)),
+            command: None,
+            config: Map::new(),
+            context: Map::new(),
+            metadata: Map::new(),
+            checkpoint: Map::new(),
+            interrupt_before: None,
+            interrupt_after: None,
+            stream_mode: vec!["values".into()],
+            stream_subgraphs: false,
+            stream_resumable: false,
+            feedback_keys: None,
+            multitask_strategy: MultitaskStrategy::Enqueue,
+            create_thread: false,
+            after_seconds: 0.0,
+            durability: None,
+            checkpoint_during: None,
+            keep_thread: false,
+        }
+    }
+
+    fn assistant(config: Value, context: Value) -> Assistant {
+        Assistant {
+            assistant_id: Uuid::from_u128(1).into(),
+            graph_id: "ctx".into(),
+            config: map(config),
+            context: map(context),
+            metadata: map(json!({"am": "a"})),
+            name: "n".into(),
+            description: None,
+            version: 1,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn thread(config: Value) -> Thread {
+        Thread {
+            thread_id: Uuid::from_u128(2).into(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            state_updated_at: Timestamp::UNIX_EPOCH,
+            metadata: Map::new(),
+            config: map(config),
+            status: ThreadStatus::Idle,
+            values: None,
+            interrupts: None,
+            error: None,
+        }
+    }
+
+    fn run(request: &RunRequest, assistant: &Assistant, thread: &Thread) -> (Value, Merged) {
+        let facts = Facts {
+            run_id: Uuid::from_u128(3).into(),
+            request_id: "req-1",
+            now_millis: 7,
+            temporary: false,
+        };
+        let merged = merge(request, assistant, thread, facts);
+        (merged.kwargs.parse().expect("kwargs are JSON"), merged)
+    }
+
+    #[test]
+    fn run_configurable_lies_over_the_assistants_and_mirrors_into_context() {
+        let configurable = json!({"k1": "asst", "k2": "asst"});
+        let assistant = assistant(json!({"configurable": configurable}), configurable);
+        let mut request = request();
+        request.config = map(
+            json!({"tags": ["tr"], "recursion_limit": 7, "configurable": {"k2": "run", "k3": "run"}}),
+        );
+        request.metadata = map(json!({"rm": "r"}));
+        let (kwargs, merged) = run(&request, &assistant, &thread(json!({})));
+        let asst = "00000000-0000-0000-0000-000000000001";
+        let metadata = json!({"am": "a", "graph_id": "ctx", "assistant_id": asst, "rm": "r"});
+        assert_eq!(
+            kwargs,
+            json!({
+                "input": {"foo": "i"}, "command": null,
+                "config": {
+                    "tags": ["tr"], "recursion_limit": 7,
+                    "configurable": {
+                        "k1": "asst", "k2": "run", "k3": "run",
+                        "langgraph_auth_user": null, "langgraph_auth_user_id": "",
+                        "langgraph_auth_permissions": [], "langgraph_request_id": "req-1",
+                        "__request_start_time_ms__": 7, "__after_seconds__": 0,
+                        "run_id": "00000000-0000-0000-0000-000000000003",
+                        "thread_id": "00000000-0000-0000-0000-000000000002",
+                        "graph_id": "ctx", "assistant_id": asst, "user_id": "",
+                    },
+                    "metadata": metadata,
+                },
+                "context": {"k1": "asst", "k2": "run", "k3": "run"},
+                "stream_mode": ["values"], "interrupt_before": null, "interrupt_after": null,
+                "webhook": null, "feedback_keys": null, "temporary": false, "subgraphs": false,
+                "resumable": false, "checkpoint_during": true, "durability": "async",
+            })
+        );
+        assert_eq!(
+            Value::Object(merged.thread_config),
+            json!({"configurable": {"k1": "asst", "k2": "asst"}, "tags": ["tr"], "recursion_limit": 7})
+        );
+    }
+
+    #[test]
+    fn a_context_alone_becomes_the_configurable() {
+        let mut request = request();
+        request.context = map(json!({"model": "m"}));
+        let (kwargs, _) = run(&request, &assistant(json!({}), json!({})), &thread(json!({})));
+        assert_eq!(kwargs["config"]["configurable"]["model"], "m");
+        assert_eq!(kwargs["context"], json!({"model": "m"}));
+    }
+
+    #[test]
+    fn durability_wins_over_its_deprecated_form() {
+        for (durability, during, expected) in [
+            (None, None, "async"),
+            (None, Some(false), "exit"),
+            (None, Some(true), "async"),
+            (Some("sync"), Some(false), "sync"),
+        ] {
+            let mut request = request();
+            request.durability = durability.map(str::to_owned);
+            request.checkpoint_during = during;
+            let (kwargs, _) = run(&request, &assistant(json!({}), json!({})), &thread(json!({})));
+            assert_eq!(kwargs["durability"], expected);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Runs: create, get, list, delete; how they are queued, executed, ended and cancelled.
+//!
+//! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it, `dispatch` gives it to a
+//! host, `sink` takes what comes back, `end` commits how it ended, `cancel` ends it early, [`result`] tells who waits.
+//!
+//! Source: reference/runs-and-threads.md, sections 5 to 12.
+
+mod cancel;
+mod create;
+mod dispatch;
+mod end;
+pub mod kwargs;
+pub mod result;
+mod sink;
+
+use agent_server_storage::{
+    Cost, Page, RunId, Scope, ThreadId,
+    runs::{Run, RunStatus},
+    threads::Columns,
+};
+
+use crate::{
+    Caller, Domain, Error, Result,
+    stream::{EventId, From, Listener},
+    threads::not_found,
+};
+
+pub use cancel::CancelAction;
+pub use create::{Created, Target};
+pub(crate) use sink::Buffers;
+pub(crate) use sink::Sink;
+
+/// A run and, if it is not over, its events from the place asked for.
+pub struct Joined {
+    /// The run as it is now.
+    pub run: Run,
+    /// Its events; `None` when it is over and nothing is kept.
+    pub listener: Option<Listener>,
+}
+
+impl Domain {
+    /// One run of a thread.
+    ///
+    /// # Errors
+    /// `NotFound` for thread or run.
+    pub async fn get_run(&self, caller: &Caller, thread: ThreadId, id: RunId) -> Result<Run> {
+        let scope = caller.scope.clone();
+        self.storage()
+            .read(Cost::Point, move |tx| {
+                if let Some(run) = tx.get_run(&scope, thread, id)? {
+                    return Ok(run);
+                }
+                Err(match tx.get_thread(&scope, thread, Columns::Header)? {
+                    Some(_) => Error::NotFound("Not Found".into()),
+                    None => not_found(thread),
+                })
+            })
+            .await
+    }
+
+    /// A run whose thread the caller does not know (stateless runs).
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn find_run(&self, caller: &Caller, id: RunId) -> Result<Run> {
+        let scope = caller.scope.clone();
+        self.storage()
+            .read(Cost::Point, move |tx| tx.find_run(&scope, id).map_err(Error::from))
+            .await?
+            .ok_or_else(|| Error::NotFound("Not Found".into()))
+    }
+
+    /// Runs of a thread, newest first.
+    ///
+    /// # Errors
+    /// `NotFound` for the thread.
+    pub async fn list_runs(
+        &self,
+        caller: &Caller,
+        thread: ThreadId,
+        status: Option<RunStatus>,
+        page: Page,
+    ) -> Result<Vec<Run>> {
+        let scope = caller.scope.clone();
+        self.storage()
+            .read(Cost::Scan, move |tx| {
+                if tx.get_thread(&scope, thread, Columns::Header)?.is_none() {
+                    return Err(not_found(thread));
+                }
+                Ok(tx.list_runs(&scope, thread, status, page)?)
+            })
+            .await
+    }
+
+    /// Deletes a run with the checkpoints that it made. A run in flight loses its lease first.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn delete_run(&self, caller: &Caller, thread: ThreadId, id: RunId) -> Result<()> {
+        let (scope, now) = (caller.scope.clone(), self.now());
+        let run = self
+            .storage()
+            .write(move |tx| {
+                let missing = || Error::NotFound("Run not found".into());
+                let run = tx.get_run(&scope, thread, id)?.ok_or_else(missing)?;
+                tx.delete_run(&scope, id)?;
+                tx.delete_checkpoints_of_run(thread, id)?;
+                end::recompute_thread(tx, thread, now)?;
+                Ok::<_, Error>(run)
+            })
+            .await?;
+        if !run.status.is_terminal() {
+            self.abandon(&run);
+        }
+        self.0.wake.notify_one();
+        Ok(())
+    }
+
+    /// Joins a run: its events from now on, or after `last_event_id` where they are kept.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn join_run(
+        &self,
+        caller: &Caller,
+        thread: ThreadId,
+        id: RunId,
+        last_event_id: Option<&str>,
+    ) -> Result<Joined> {
+        let run = self.get_run(caller, thread, id).await?;
+        self.listen(run, last_event_id).await
+    }
+
+    /// Listens to a run that was just read.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn listen(&self, run: Run, last_event_id: Option<&str>) -> Result<Joined> {
+        let place = |resumable: bool| match last_event_id {
+            Some(id) if resumable => From::After(EventId::parse(id)),
+            _ => From::Now,
+        };
+        if let Some(log) = self.0.streams.find(run.run_id) {
+            let listener = log.listen(place(log.is_resumable()));
+            return Ok(Joined { run, listener: Some(listener) });
+        }
+        if run.status.is_terminal() {
+            return Ok(Joined { run, listener: None });
+        }
+        // In flight without a log: it was accepted by an earlier process. Make the log, then look again: had the run
+        // ended in between, nobody would close what was just opened.
+        let resumable = kwargs::is_resumable(&run.kwargs);
+        let listener = self.0.streams.open(run.run_id, resumable).listen(From::Start);
+        let (thread, id) = (run.thread_id, run.run_id);
+        let again = self
+            .storage()
+            .read(Cost::Point, move |tx| {
+                tx.get_run(&Scope::Unrestricted, thread, id).map_err(Error::from)
+            })
+            .await?;
+        match again {
+            Some(run) if !run.status.is_terminal() => Ok(Joined { run, listener: Some(listener) }),
+            ended => {
+                self.0.streams.close(id);
+                self.0.streams.forget(id);
+                Ok(Joined { run: ended.unwrap_or(run), listener: None })
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Threads: create, get, patch, delete, search, count.
+//!
+//! Source: reference/runs-and-threads.md, sections 2 and 3.
+
+use agent_server_storage::{
+    Cost, Map, Page, Scope, SortOrder, ThreadId, Timestamp,
+    runs::Run,
+    threads::{Changes, Columns, Filter, SortBy, Thread, ThreadStatus},
+};
+
+use crate::{Caller, Domain, Error, Found, Result, assistants::merged};
+
+/// Body of a create.
+#[derive(Clone, Debug, Default)]
+pub struct NewThread {
+    /// Chosen by the caller, else made here.
+    pub thread_id: Option<ThreadId>,
+    /// Metadata.
+    pub metadata: Map,
+    /// Whether an existing thread is returned instead of refused.
+    pub do_nothing: bool,
+}
+
+/// The wire's 404 of a thread.
+pub(crate) fn not_found(id: ThreadId) -> Error {
+    Error::NotFound(format!("Thread with ID {id} not found"))
+}
+
+/// A thread without history.
+pub(crate) fn fresh_thread(thread_id: ThreadId, metadata: Map, now: Timestamp) -> Thread {
+    Thread {
+        thread_id,
+        created_at: now,
+        updated_at: now,
+        state_updated_at: now,
+        metadata,
+        config: Map::new(),
+        status: ThreadStatus::Idle,
+        values: None,
+        interrupts: None,
+        error: None,
+    }
+}
+
+impl Domain {
+    /// Creates a thread.
+    ///
+    /// # Errors
+    /// `Conflict` if the id exists.
+    pub async fn create_thread(&self, caller: &Caller, new: NewThread) -> Result<Thread> {
+        let id = new.thread_id.unwrap_or_else(|| self.0.ids.ordered().into());
+        let thread = fresh_thread(id, new.metadata, self.now());
+        let scope = caller.scope.clone();
+        self.storage()
+            .write(move |tx| {
+                if new.do_nothing
+                    && let Some(existing) = tx.get_thread(&scope, id, Columns::Full)?
+                {
+                    return Ok(existing);
+                }
+                match tx.insert_thread(&thread) {
+                    Err(agent_server_storage::Error::Duplicate(_)) => {
+                        Err(Error::Conflict(format!("Thread with ID {id} already exists")))
+                    }
+                    other => Ok(other.map(|()| thread)?),
+                }
+            })
+            .await
+    }
+
+    /// One thread with its latest values.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get_thread(&self, caller: &Caller, id: ThreadId) -> Result<Thread> {
+        let scope = caller.scope.clone();
+        self.storage()
+            .read(Cost::Point, move |tx| {
+                tx.get_thread(&scope, id, Columns::Full).map_err(Error::from)
+            })
+            .await?
+            .ok_or_else(|| not_found(id))
+    }
+
+    /// Merges `metadata` into the thread's, key by key.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn patch_thread(
+        &self,
+        caller: &Caller,
+        id: ThreadId,
+        metadata: Option<Map>,
+    ) -> Result<Thread> {
+        let (scope, now) = (caller.scope.clone(), self.now());
+        self.storage()
+            .write(move |tx| {
+                let missing = || Error::NotFound("Not Found".into());
+                let mut thread = tx.get_thread(&scope, id, Columns::Full)?.ok_or_else(missing)?;
+                let merged = metadata.map(|metadata| merged(thread.metadata.clone(), &metadata));
+                let changes = Changes {
+                    updated_at: Some(now),
+                    metadata: merged.clone(),
+                    ..Default::default()
+                };
+                tx.update_thread(&scope, id, &changes)?;
+                thread.updated_at = now;
+                thread.metadata = merged.unwrap_or(thread.metadata);
+                Ok(thread)
+            })
+            .await
+    }
+
+    /// Deletes a thread with everything that belongs to it. Its runs in flight lose their leases in the same
+    /// transaction, so that nothing they still do can write.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn delete_thread(&self, caller: &Caller, id: ThreadId) -> Result<()> {
+        let scope = caller.scope.clone();
+        let inflight: Vec<Run> = self
+            .storage()
+            .write(move |tx| {
+                if tx.get_thread(&scope, id, Columns::Header)?.is_none() {
+                    return Err(not_found(id));
+                }
+                let inflight = tx.inflight_runs(id)?;
+                tx.delete_thread(&scope, id)?;
+                Ok(inflight)
+            })
+            .await?;
+        for run in &inflight {
+            self.abandon(run);
+        }
+        Ok(())
+    }
+
+    /// Searches threads.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn search_threads(
+        &self,
+        caller: &Caller,
+        filter: Filter,
+        sort: (SortBy, SortOrder),
+        page: Page,
+        columns: Columns,
+    ) -> Result<Found<Thread>> {
+        let scope = caller.scope.clone();
+        let wanted = Page { limit: page.limit + 1, ..page };
+        // A plain page is an index walk of a few rows: no need to leave the calling thread for it.
+        let plain = filter.metadata.is_none() && filter.values.is_none() && page.offset == 0;
+        let cost = if plain && page.limit <= 20 { Cost::Point } else { Cost::Scan };
+        let items = self
+            .storage()
+            .read(cost, move |tx| {
+                tx.search_threads(&scope, &filter, sort, wanted, columns).map_err(Error::from)
+            })
+            .await?;
+        Ok(Found::from_lookahead(items, page.limit))
+    }
+
+    /// Counts threads.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn count_threads(&self, caller: &Caller, filter: Filter) -> Result<u64> {
+        let scope = caller.scope.clone();
+        self.storage()
+            .read(Cost::Scan, move |tx| tx.count_threads(&scope, &filter).map_err(Error::from))
+            .await
+    }
+
+    /// The thread without its large columns, for rules.
+    pub(crate) async fn thread_header(&self, scope: &Scope, id: ThreadId) -> Result<Thread> {
+        let scope = scope.clone();
+        self.storage()
+            .read(Cost::Point, move |tx| {
+                tx.get_thread(&scope, id, Columns::Header).map_err(Error::from)
+            })
+            .await?
+            .ok_or_else(|| not_found(id))
+    }
+}
