@@ -1,0 +1,169 @@
+//! What the validator needs to know about a component schema beyond the schema itself.
+
+use std::collections::{BTreeSet, HashSet};
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::rejection::Rejection;
+
+const COMPONENTS: &str = "#/components/schemas/";
+
+/// The component schemas of a document.
+pub(crate) fn components(document: &Value) -> &Map<String, Value> {
+    static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+    document["components"]["schemas"].as_object().unwrap_or(&EMPTY)
+}
+
+/// A component as a schema document of its own: its keywords at the root, and beside them the components that it refers
+/// to, under the paths that refusals print. Keys are sorted, because their order decides which violation is the first.
+pub(crate) fn standalone(document: &Value, component: &str) -> Value {
+    let all = components(document);
+    let mut root = all.get(component).cloned().unwrap_or_else(|| json!({}));
+    let mut reachable = BTreeSet::new();
+    collect_references(all, &root, &mut reachable);
+    let needed: Map<_, _> =
+        reachable.iter().filter_map(|name| Some((name.clone(), all.get(name)?.clone()))).collect();
+    if let Some(root) = root.as_object_mut() {
+        root.insert("components".to_owned(), json!({ "schemas": needed }));
+    }
+    root.sort_all_objects();
+    root
+}
+
+fn collect_references(all: &Map<String, Value>, schema: &Value, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(keywords) => {
+            if let Some(name) = reference(schema)
+                && found.insert(name.to_owned())
+                && let Some(target) = all.get(name)
+            {
+                collect_references(all, target, found);
+            }
+            keywords.values().for_each(|value| collect_references(all, value, found));
+        }
+        Value::Array(values) => {
+            values.iter().for_each(|value| collect_references(all, value, found))
+        }
+        _ => {}
+    }
+}
+
+fn reference(schema: &Value) -> Option<&str> {
+    schema["$ref"].as_str()?.strip_prefix(COMPONENTS)
+}
+
+/// The component of the elements, for a component that is an array of another.
+pub(crate) fn element(document: &Value, component: &str) -> Option<String> {
+    reference(&components(document).get(component)?["items"]).map(str::to_owned)
+}
+
+/// The fields marked `x-payload` that need not be parsed to be validated.
+pub(crate) fn payload_fields(document: &Value, component: &str) -> HashSet<String> {
+    let mut properties = Vec::new();
+    collect_properties(components(document), component, &mut properties);
+    let deep: HashSet<_> = properties
+        .iter()
+        .filter(|(_, schema)| !is_shallow(schema))
+        .map(|(name, _)| *name)
+        .collect();
+    properties
+        .iter()
+        .filter(|(name, schema)| schema["x-payload"] == true && !deep.contains(name))
+        .map(|(name, _)| (*name).to_owned())
+        .collect()
+}
+
+/// Whether a schema tells values apart by their type alone.
+fn is_shallow(schema: &Value) -> bool {
+    let Some(keywords) = schema.as_object() else { return schema == true };
+    keywords.iter().all(|(keyword, value)| match keyword.as_str() {
+        "type" | "description" | "default" | "example" | "examples" | "deprecated" | "title" => {
+            true
+        }
+        "items" => value.as_object().is_some_and(Map::is_empty),
+        "anyOf" | "oneOf" => {
+            value.as_array().is_some_and(|branches| branches.iter().all(is_shallow))
+        }
+        _ => keyword.starts_with("x-"),
+    })
+}
+
+/// The properties of a component, those that it takes from others included.
+fn collect_properties<'a>(
+    all: &'a Map<String, Value>,
+    component: &str,
+    found: &mut Vec<(&'a str, &'a Value)>,
+) {
+    let Some(schema) = all.get(component) else { return };
+    collect_own_properties(all, schema, found);
+}
+
+fn collect_own_properties<'a>(
+    all: &'a Map<String, Value>,
+    schema: &'a Value,
+    found: &mut Vec<(&'a str, &'a Value)>,
+) {
+    if let Some(name) = reference(schema) {
+        collect_properties(all, name, found);
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        collect_own_properties(all, part, found);
+    }
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    found.extend(properties.map(|(name, schema)| (name.as_str(), schema)));
+}
+
+/// A field that holds one UUID or an array of them. The validator does not assert formats, so this is checked apart.
+pub(crate) struct UuidField {
+    pub(crate) name: String,
+    refusal: Rejection,
+}
+
+impl UuidField {
+    /// Refuses a value with a text that is not a UUID.
+    pub(crate) fn check(&self, raw: &RawValue) -> Result<(), Rejection> {
+        let value: Value =
+            serde_json::from_str(raw.get()).map_err(|_| Rejection::invalid_json())?;
+        let values = value.as_array().map_or(std::slice::from_ref(&value), Vec::as_slice);
+        match values.iter().filter_map(Value::as_str).find(|text| Uuid::try_parse(text).is_err()) {
+            Some(text) => Err(Rejection {
+                detail: self.refusal.detail.replace("{value}", text),
+                ..self.refusal.clone()
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The fields of a component that hold UUIDs.
+pub(crate) fn uuid_fields(document: &Value, component: &str) -> Vec<UuidField> {
+    let mut properties = Vec::new();
+    collect_properties(components(document), component, &mut properties);
+    properties
+        .iter()
+        .filter(|(_, schema)| schema["format"] == "uuid" || schema["items"]["format"] == "uuid")
+        .map(|(name, schema)| UuidField {
+            name: (*name).to_owned(),
+            refusal: refusal(name, schema),
+        })
+        .collect()
+}
+
+/// What the document says about a bad value under `x-invalid`, else the text that path parameters have.
+fn refusal(name: &str, schema: &Value) -> Rejection {
+    let documented = &schema["x-invalid"];
+    let status = documented["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+    if let (Some(status), Some(detail)) = (status, documented["detail"].as_str())
+        && let Ok(status) = http::StatusCode::from_u16(status)
+    {
+        return Rejection::new(status, detail);
+    }
+    if name == "ids" {
+        // The one filter whose members upstream converts without a check, which makes it a plain bad request.
+        return Rejection::new(http::StatusCode::BAD_REQUEST, "Invalid thread ID {value}");
+    }
+    let noun = name.trim_end_matches('s').trim_end_matches("_id");
+    Rejection::unprocessable(format!("Invalid {noun} ID: must be a UUID"))
+}
