@@ -23,7 +23,7 @@ fn check(operation: Value, pieces: &[&str]) {
 
 fn list_runs() -> Value {
     json!({
-        "operationId": "list_runs",
+        "operationId": "list_runs_http_threads__thread_id__runs_get",
         "tags": ["Thread Runs"],
         "summary": "List runs",
         "description": "Newest first.",

@@ -1,0 +1,134 @@
+//! Short method names: `get_run` for `get_run_http_threads__thread_id__runs__run_id__get`.
+//!
+//! Most ids are a name followed by their path and method, which is cut off mechanically. The others are in a table, among
+//! them those that carry another path's tail or would collide.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::Error;
+
+/// Ids that the rule does not shorten, or not to a good name.
+const EXCEPTIONS: [(&str, &str); 26] = [
+    (
+        "get_assistant_subgraphs_assistants__assistant_id__subgraphs__namespace__get",
+        "get_assistant_subgraphs_by_namespace",
+    ),
+    ("get_assistant_versions_assistants__assistant_id__versions_get", "get_assistant_versions"),
+    (
+        "set_latest_assistant_version_assistants__assistant_id__versions_post",
+        "set_latest_assistant_version",
+    ),
+    ("get_latest_thread_state_threads__thread_id__state_get", "get_thread_state"),
+    (
+        "post_thread_state_at_checkpoint_threads__thread_id__state__checkpoint_id__get",
+        "post_thread_state_at_checkpoint",
+    ),
+    ("copy_thread_post_threads__thread_id__copy_post", "copy_thread"),
+    ("stream_run_http_threads__thread_id__runs__run_id__join_get", "join_run_stream"),
+    ("stream_run_stateless_runs_stream_post", "stream_stateless_run"),
+    ("wait_run_stateless_runs_wait_post", "wait_stateless_run"),
+    ("run_stateless_runs_post", "create_stateless_run"),
+    ("run_batch_stateless_runs_post", "create_run_batch"),
+    ("search_crons_runs_crons_post", "search_crons"),
+    ("cancel_runs_post", "cancel_runs"),
+    ("system_metrics_metrics_get", "get_metrics"),
+    ("docs_get", "get_docs"),
+    ("health_check_ok_get", "health_check"),
+    ("health_check__get", "health_check_root"),
+    ("openapi_json_get", "get_openapi"),
+    ("protocol_thread_events_post", "stream_thread_events"),
+    ("protocol_thread_command_post", "send_thread_command"),
+    ("post_a2a", "post_a2a"),
+    ("post_mcp", "post_mcp"),
+    ("get_mcp", "get_mcp"),
+    ("delete_mcp", "delete_mcp"),
+    ("put_item", "put_item"),
+    ("delete_item", "delete_item"),
+];
+
+/// Ids that are short names already.
+const SHORT: [&str; 3] = ["get_item", "search_items", "list_namespaces"];
+
+/// The short name of an operation.
+///
+/// # Errors
+/// Neither the rule nor the table covers the id.
+pub fn short_name(operation_id: &str) -> Result<String, Error> {
+    if let Some((_, name)) = EXCEPTIONS.iter().find(|(id, _)| *id == operation_id) {
+        return Ok((*name).to_owned());
+    }
+    if SHORT.contains(&operation_id) {
+        return Ok(operation_id.to_owned());
+    }
+    // The tail begins with the first path segment, of which there are these.
+    let tail = ["_assistants_", "_threads_", "_runs_", "_info_"]
+        .iter()
+        .filter_map(|segment| operation_id.rfind(segment).map(|at| (at, *segment)))
+        .filter(|(at, segment)| is_tail(&operation_id[at + segment.len()..]))
+        .filter(|(at, _)| *at > 0)
+        .min();
+    let Some((at, _)) = tail else {
+        return Err(Error::new(format!(
+            "operationId {operation_id} has no short name: add it to EXCEPTIONS in codegen/src/names.rs"
+        )));
+    };
+    let name = &operation_id[..at];
+    Ok(name.strip_suffix("_http").unwrap_or(name).to_owned())
+}
+
+fn is_tail(rest: &str) -> bool {
+    ["get", "post", "put", "patch", "delete"].iter().any(|method| rest.ends_with(method))
+}
+
+/// Replaces every `operationId` by its short name.
+///
+/// # Errors
+/// An id has no short name, or two have the same.
+pub fn shorten(document: &mut Value) -> Result<(), Error> {
+    let mut seen = BTreeMap::new();
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (path, item) in paths {
+        for (_, operation) in item.as_object_mut().into_iter().flatten() {
+            let Some(id) = operation.get("operationId").and_then(Value::as_str) else { continue };
+            let name = short_name(id)?;
+            if let Some(other) = seen.insert(name.clone(), id.to_owned()) {
+                return Err(Error::new(format!("{path}: {id} and {other} are both called {name}")));
+            }
+            operation["operationId"] = Value::String(name);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tails_are_cut_off_and_exceptions_looked_up() {
+        for (id, name) in [
+            ("get_run_http_threads__thread_id__runs__run_id__get", "get_run"),
+            ("create_assistant_assistants_post", "create_assistant"),
+            ("search_threads_threads_search_post", "search_threads"),
+            ("get_thread_threads__thread_id__get", "get_thread"),
+            ("create_cron_runs_crons_post", "create_cron"),
+            ("stream_run_http_threads__thread_id__runs__run_id__join_get", "join_run_stream"),
+            ("server_info_info_get", "server_info"),
+        ] {
+            assert_eq!(short_name(id).expect("covered"), name);
+        }
+        assert!(short_name("mystery").is_err());
+    }
+
+    #[test]
+    fn every_operation_of_the_document_has_a_name_of_its_own() {
+        let text = include_str!("../../../openapi.json");
+        let mut document: Value = serde_json::from_str(text).expect("the document is JSON");
+        shorten(&mut document).expect("unique names");
+        for (id, _) in EXCEPTIONS {
+            assert!(text.contains(&format!("\"{id}\"")), "{id} is not in the document any more");
+        }
+    }
+}
