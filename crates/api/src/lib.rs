@@ -9,6 +9,8 @@
 //! `extract` for parameters, `validate` for bodies and `reply` for answers. What belongs to one operation only has no
 //! place here.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
+
 mod body;
 mod context;
 mod extract;

@@ -140,5 +140,5 @@ async fn ids_in_bodies_are_uuids() {
 #[tokio::test]
 async fn protocols_of_their_own_get_their_bodies_unchecked() {
     check("POST /a2a/agent", "nope", 501, "post_a2a").await;
-    check("POST /threads/x/commands", "", 501, "protocol_thread_command").await;
+    check("POST /threads/x/commands", "", 501, "send_thread_command").await;
 }
