@@ -182,9 +182,15 @@ impl Context<'_> {
         place: &str,
         hoisted: &mut BTreeMap<String, Value>,
     ) -> Result<(), Error> {
+        let required: Vec<Value> = object.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
         if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
             for (name, property) in properties {
                 self.schema(property, &format!("{place}.{name}"), hoisted)?;
+                // Else a list or map that was not sent could not be told from an empty one, and an empty one would be
+                // dropped on the way out.
+                if !required.contains(&json!(name)) && property.get("type").is_some() {
+                    property["nullable"] = json!(true);
+                }
             }
         }
         for key in ["items", "additionalProperties"] {

@@ -10,7 +10,6 @@ use std::{
 };
 
 use agent_server_storage::{RunId, Timestamp};
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -255,6 +254,7 @@ impl Streams {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use uuid::Uuid;
 
     use super::*;

@@ -1,1 +1,82 @@
 //! The HTTP server: thin axum handlers over the domain.
+//!
+//! [`router`] puts the generated router, which validates and dispatches, under the layers that every request passes.
+//! Handlers are in [`api`], a file per tag of the document; [`error`] alone knows status codes, `sse` alone frames events.
+
+pub mod api;
+mod convert;
+mod disconnect;
+mod docs;
+pub mod error;
+pub mod not_implemented;
+mod serve;
+mod sse;
+mod wait;
+
+use agent_server_domain::Domain;
+use axum::{Router, http::HeaderValue, middleware, response::Response};
+use http::{HeaderName, Method, header};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{Any, CorsLayer},
+};
+
+pub use serve::serve;
+
+/// What the server is told at start-up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Largest request body, bytes (upstream's `HTTP_MAX_REQUEST_BODY_BYTES`).
+    pub max_body_bytes: usize,
+    /// Version of the installed graph library, for `/info`; unknown until a worker has said hello.
+    pub langgraph_version: fn() -> Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_body_bytes: 314_572_800, langgraph_version: || None }
+    }
+}
+
+/// The version of the API that this server is compatible with, as upstream counts it.
+pub const API_VERSION: &str = "0.16.7";
+
+/// The whole server as a router.
+pub fn router(domain: Domain, options: Options) -> Router {
+    let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
+    let routes = agent_server_api::router(api::Api::new(domain, options), limits);
+    routes
+        .layer(CatchPanicLayer::custom(|_| {
+            error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        }))
+        .layer(cors())
+        .layer(middleware::map_response(name_server))
+}
+
+/// Our own version stands in a header that every answer carries.
+async fn name_server(mut response: Response) -> Response {
+    const NAME: HeaderValue =
+        HeaderValue::from_static(concat!("agent-server/", env!("CARGO_PKG_VERSION")));
+    response.headers_mut().insert(header::SERVER, NAME);
+    response
+}
+
+/// Any origin may call, and read the headers that clients need to page and to reconnect.
+fn cors() -> CorsLayer {
+    let exposed = ["x-pagination-total", "x-pagination-next", "content-location", "location"];
+    let methods = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::HEAD,
+    ];
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods(methods)
+        .allow_headers(tower_http::cors::AllowHeaders::mirror_request())
+        .expose_headers(exposed.map(HeaderName::from_static))
+        .max_age(std::time::Duration::from_secs(600))
+}

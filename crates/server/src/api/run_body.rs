@@ -1,0 +1,132 @@
+//! Bodies of run creations: five wire types, one request of the domain.
+
+use agent_server_api::types;
+use agent_server_domain::{
+    runs::kwargs::RunRequest,
+    storage::{Map, RawJson, runs::MultitaskStrategy},
+};
+use serde::Serialize;
+
+use super::Result;
+use crate::{convert, error::invalid};
+
+/// A run creation and what only the handler needs of it.
+pub(super) struct RunBody {
+    /// For the domain.
+    pub(super) request: RunRequest,
+    /// Whether the run is cancelled when its client goes away.
+    pub(super) cancel_on_disconnect: bool,
+}
+
+fn text(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => String::new(),
+    }
+}
+
+fn modes(modes: Option<types::StreamModes>) -> Vec<String> {
+    let modes = match modes.map(|modes| serde_json::to_value(&modes)) {
+        Some(Ok(serde_json::Value::String(mode))) => vec![mode],
+        Some(Ok(value)) => serde_json::from_value(value).unwrap_or_default(),
+        _ => vec![],
+    };
+    if modes.is_empty() { vec!["values".into()] } else { modes }
+}
+
+fn nodes(selection: Option<types::NodeSelection>) -> Option<RawJson> {
+    selection.map(|selection| RawJson::of(&selection))
+}
+
+/// Fields of the body that all run creations share.
+macro_rules! shared {
+    ($body:ident) => {{
+        let context: Map =
+            $body.context.map(|json| json.parse().unwrap_or_default()).unwrap_or_default();
+        RunRequest {
+            assistant_id: $body.assistant_id,
+            input: $body.input.map(convert::stored).filter(|input| !input.is_null()),
+            command: command($body.command),
+            config: $body.config.unwrap_or_default(),
+            context,
+            metadata: $body.metadata.unwrap_or_default(),
+            checkpoint: Map::new(),
+            interrupt_before: None,
+            interrupt_after: None,
+            stream_mode: modes($body.stream_mode),
+            stream_subgraphs: $body.stream_subgraphs.unwrap_or(false),
+            stream_resumable: $body.stream_resumable.unwrap_or(false),
+            feedback_keys: $body.feedback_keys,
+            multitask_strategy: MultitaskStrategy::Enqueue,
+            create_thread: false,
+            after_seconds: $body.after_seconds.unwrap_or(0.0),
+            durability: $body.durability.as_ref().map(text),
+            checkpoint_during: $body.checkpoint_during,
+            keep_thread: false,
+        }
+    }};
+}
+
+/// An empty command is none.
+fn command(command: Option<types::Command>) -> Option<RawJson> {
+    command.map(|command| RawJson::of(&command)).filter(|command| command.get() != "{}")
+}
+
+macro_rules! stateful {
+    ($body:ident) => {{
+        let mut checkpoint = Map::new();
+        if let Some(id) = $body.checkpoint_id.clone() {
+            if agent_server_api::parse_uuid(&id).is_none() {
+                return Err(invalid("Invalid checkpoint ID"));
+            }
+            checkpoint.insert("checkpoint_id".into(), id.into());
+        }
+        if let Some(given) = &$body.checkpoint {
+            checkpoint.extend(convert::map(given));
+            checkpoint.shift_remove("thread_id");
+        }
+        let before = nodes($body.interrupt_before);
+        let after = nodes($body.interrupt_after);
+        let strategy =
+            $body.multitask_strategy.map(convert::multitask_strategy_of).unwrap_or_default();
+        let create_thread = $body.if_not_exists == Some(types::IfNotExists::Create);
+        let mut request = shared!($body);
+        request.checkpoint = checkpoint;
+        request.interrupt_before = before;
+        request.interrupt_after = after;
+        request.multitask_strategy = strategy;
+        request.create_thread = create_thread;
+        request
+    }};
+}
+
+macro_rules! stateless {
+    ($body:ident) => {{
+        let keep = $body.on_completion == Some(types::OnCompletion::Keep);
+        let mut request = shared!($body);
+        request.keep_thread = keep;
+        request
+    }};
+}
+
+pub(super) fn stateful(body: types::RunCreateStateful) -> Result<RunBody> {
+    let request = stateful!(body);
+    Ok(RunBody { request, cancel_on_disconnect: false })
+}
+
+pub(super) fn streaming_stateful(body: types::RunCreateStreamingStateful) -> Result<RunBody> {
+    let cancel_on_disconnect = body.on_disconnect == Some(types::OnDisconnect::Cancel);
+    let request = stateful!(body);
+    Ok(RunBody { request, cancel_on_disconnect })
+}
+
+pub(super) fn stateless(body: types::RunCreateStateless) -> Result<RunBody> {
+    let request = stateless!(body);
+    Ok(RunBody { request, cancel_on_disconnect: false })
+}
+
+pub(super) fn streaming_stateless(body: types::RunCreateStreamingStateless) -> Result<RunBody> {
+    let cancel_on_disconnect = body.on_disconnect == Some(types::OnDisconnect::Cancel);
+    let request = stateless!(body);
+    Ok(RunBody { request, cancel_on_disconnect })
+}

@@ -1,0 +1,98 @@
+//! Tag Stateless Runs.
+
+use agent_server_api::{types, *};
+use agent_server_domain::{runs::Target, storage::RunId};
+use http::header;
+
+use super::{
+    Api, Result, caller, run_body,
+    run_body::RunBody,
+    thread_runs::{event_stream, locations},
+};
+use crate::{convert, disconnect::OnDisconnect, not_implemented, sse};
+
+/// Where a stateless run is to be found again; the temporary thread is not disclosed here.
+fn run_path(run: RunId) -> String {
+    format!("/runs/{run}")
+}
+
+impl StatelessRuns for Api {
+    async fn create_stateless_run(
+        &self,
+        cx: Context,
+        body: Body<types::RunCreateStateless>,
+    ) -> Result<CreateStatelessRunResponse> {
+        not_implemented::refuse_fields(&cx, &body)?;
+        let RunBody { request, .. } = run_body::stateless(body.value)?;
+        let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
+        let place = run_path(created.run.run_id);
+        let reply =
+            Reply::new(&convert::run(&created.run)).with_header(header::CONTENT_LOCATION, place);
+        Ok(CreateStatelessRunResponse::Ok(reply))
+    }
+
+    async fn stream_stateless_run(
+        &self,
+        cx: Context,
+        body: Body<types::RunCreateStreamingStateless>,
+    ) -> Result<StreamStatelessRunResponse> {
+        not_implemented::refuse_fields(&cx, &body)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body.value)?;
+        let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
+        let place = run_path(created.run.run_id);
+        let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
+        let body = self.event_body(Some(created.listener), sse::Filter::default(), guard);
+        Ok(StreamStatelessRunResponse::EventStream(event_stream(body, locations(&place, "stream"))))
+    }
+
+    async fn wait_stateless_run(
+        &self,
+        cx: Context,
+        body: Body<types::RunCreateStreamingStateless>,
+    ) -> Result<WaitStatelessRunResponse> {
+        not_implemented::refuse_fields(&cx, &body)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body.value)?;
+        let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
+        let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
+        Ok(WaitStatelessRunResponse::Ok(self.result_reply(
+            &created.run,
+            Some(created.listener),
+            guard,
+        )))
+    }
+
+    async fn get_stateless_run(
+        &self,
+        cx: Context,
+        path: GetStatelessRunPath,
+    ) -> Result<GetStatelessRunResponse> {
+        let run = self.domain.find_run(&caller(&cx), path.run_id.into()).await?;
+        Ok(GetStatelessRunResponse::Ok(convert::run(&run).into()))
+    }
+
+    async fn join_stateless_run_stream(
+        &self,
+        cx: Context,
+        path: JoinStatelessRunStreamPath,
+        query: JoinStatelessRunStreamQuery,
+        headers: JoinStatelessRunStreamHeaders,
+    ) -> Result<JoinStatelessRunStreamResponse> {
+        let run = self.domain.find_run(&caller(&cx), path.run_id.into()).await?;
+        let joined = self.domain.listen(run, headers.last_event_id.as_deref()).await?;
+        let place = run_path(joined.run.run_id);
+        let cancel = query.cancel_on_disconnect.unwrap_or(false);
+        let guard = OnDisconnect::new(cancel, &self.domain, &joined.run);
+        let filter = sse::Filter::from_query(&query.stream_mode);
+        let body = self.event_body(joined.listener, filter, guard);
+        let raw = event_stream(body, locations(&place, "stream"));
+        Ok(JoinStatelessRunStreamResponse::EventStream(raw))
+    }
+
+    async fn create_run_batch(
+        &self,
+        cx: Context,
+        _body: Body<types::RunBatchCreate>,
+    ) -> Result<CreateRunBatchResponse> {
+        Err(not_implemented::operation(&cx))
+    }
+}

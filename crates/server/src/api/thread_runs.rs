@@ -1,0 +1,213 @@
+//! Tag Thread Runs.
+
+use agent_server_api::{types, *};
+use agent_server_domain::{
+    runs::{CancelAction, Target},
+    storage::{
+        Page, RunId, ThreadId,
+        runs::{Run, RunStatus},
+    },
+};
+use http::{HeaderName, header};
+
+use super::{Api, Result, caller, query_names, run_body, run_body::RunBody};
+use crate::{convert, disconnect::OnDisconnect, not_implemented, sse, wait};
+
+/// Where a run is to be found again, relative to the server.
+pub(super) fn run_path(thread: ThreadId, run: RunId) -> String {
+    format!("/threads/{thread}/runs/{run}")
+}
+
+/// `Location` and `Content-Location` of an answer that ends with the run: where to reconnect, and which run it is.
+pub(super) fn locations(base: &str, reconnect: &str) -> [(HeaderName, String); 2] {
+    [(header::LOCATION, format!("{base}/{reconnect}")), (header::CONTENT_LOCATION, base.to_owned())]
+}
+
+impl ThreadRuns for Api {
+    async fn create_run(
+        &self,
+        cx: Context,
+        path: CreateRunPath,
+        body: Body<types::RunCreateStateful>,
+    ) -> Result<CreateRunResponse> {
+        not_implemented::refuse_fields(&cx, &body)?;
+        let RunBody { request, .. } = run_body::stateful(body.value)?;
+        let target = Target::Thread(path.thread_id.into());
+        let created = self.domain.create_run(&caller(&cx), target, request).await?;
+        let place = run_path(created.run.thread_id, created.run.run_id);
+        let reply =
+            Reply::new(&convert::run(&created.run)).with_header(header::CONTENT_LOCATION, place);
+        Ok(CreateRunResponse::Ok(reply))
+    }
+
+    async fn stream_run(
+        &self,
+        cx: Context,
+        path: StreamRunPath,
+        body: Body<types::RunCreateStreamingStateful>,
+    ) -> Result<StreamRunResponse> {
+        not_implemented::refuse_fields(&cx, &body)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body.value)?;
+        let target = Target::Thread(path.thread_id.into());
+        let created = self.domain.create_run(&caller(&cx), target, request).await?;
+        let place = run_path(created.run.thread_id, created.run.run_id);
+        let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
+        let body = self.event_body(Some(created.listener), sse::Filter::default(), guard);
+        Ok(StreamRunResponse::EventStream(event_stream(body, locations(&place, "stream"))))
+    }
+
+    async fn wait_run(
+        &self,
+        cx: Context,
+        path: WaitRunPath,
+        body: Body<types::RunCreateStreamingStateful>,
+    ) -> Result<WaitRunResponse> {
+        not_implemented::refuse_fields(&cx, &body)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body.value)?;
+        let target = Target::Thread(path.thread_id.into());
+        let created = self.domain.create_run(&caller(&cx), target, request).await?;
+        let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
+        Ok(WaitRunResponse::Ok(self.result_reply(&created.run, Some(created.listener), guard)))
+    }
+
+    async fn list_runs(
+        &self,
+        cx: Context,
+        path: ListRunsPath,
+        query: ListRunsQuery,
+    ) -> Result<ListRunsResponse> {
+        let thread = path.thread_id.into();
+        let bounded = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+        let page = Page {
+            limit: bounded(query.limit.unwrap_or(10)),
+            offset: bounded(query.offset.unwrap_or(0)),
+        };
+        // A status that does not exist is one that no run has.
+        let status = match query.status.as_deref() {
+            None | Some("") => None,
+            Some(word) => match RunStatus::parse(word) {
+                Some(status) => Some(status),
+                None => {
+                    self.domain.get_thread(&caller(&cx), thread).await?;
+                    return Ok(ListRunsResponse::Ok(Reply::rendered("[]")));
+                }
+            },
+        };
+        let select = query_names(&query.select);
+        let runs = self.domain.list_runs(&caller(&cx), thread, status, page).await?;
+        let runs: Vec<_> = runs.iter().map(|run| convert::run_partial(run, &select)).collect();
+        Ok(ListRunsResponse::Ok(Reply::new(&runs)))
+    }
+
+    async fn get_run(&self, cx: Context, path: GetRunPath) -> Result<GetRunResponse> {
+        let (thread, run) = (path.thread_id.into(), path.run_id.into());
+        let run = self.domain.get_run(&caller(&cx), thread, run).await?;
+        Ok(GetRunResponse::Ok(convert::run(&run).into()))
+    }
+
+    async fn delete_run(&self, cx: Context, path: DeleteRunPath) -> Result<DeleteRunResponse> {
+        let (thread, run) = (path.thread_id.into(), path.run_id.into());
+        self.domain.delete_run(&caller(&cx), thread, run).await?;
+        Ok(DeleteRunResponse::NoContent)
+    }
+
+    async fn join_run(
+        &self,
+        cx: Context,
+        path: JoinRunPath,
+        query: JoinRunQuery,
+    ) -> Result<JoinRunResponse> {
+        let (thread, run) = (path.thread_id.into(), path.run_id.into());
+        let joined = self.domain.join_run(&caller(&cx), thread, run, None).await?;
+        let cancel = query.cancel_on_disconnect.unwrap_or(false);
+        let guard = OnDisconnect::new(cancel, &self.domain, &joined.run);
+        Ok(JoinRunResponse::Ok(self.result_reply(&joined.run, joined.listener, guard)))
+    }
+
+    async fn join_run_stream(
+        &self,
+        cx: Context,
+        path: JoinRunStreamPath,
+        query: JoinRunStreamQuery,
+        headers: JoinRunStreamHeaders,
+    ) -> Result<JoinRunStreamResponse> {
+        let (thread, run) = (path.thread_id.into(), path.run_id.into());
+        let last = headers.last_event_id.as_deref();
+        let joined = self.domain.join_run(&caller(&cx), thread, run, last).await?;
+        let place = run_path(thread, run);
+        let cancel = query.cancel_on_disconnect.unwrap_or(false);
+        let guard = OnDisconnect::new(cancel, &self.domain, &joined.run);
+        let filter = sse::Filter::from_query(&query.stream_mode);
+        let body = self.event_body(joined.listener, filter, guard);
+        Ok(JoinRunStreamResponse::EventStream(event_stream(body, locations(&place, "stream"))))
+    }
+
+    async fn cancel_run(
+        &self,
+        cx: Context,
+        path: CancelRunPath,
+        query: CancelRunQuery,
+    ) -> Result<CancelRunResponse> {
+        let (thread, run) = (path.thread_id.into(), path.run_id.into());
+        let action = match query.action.as_deref() {
+            Some("rollback") => CancelAction::Rollback,
+            _ => CancelAction::Interrupt,
+        };
+        // The end is committed before this returns, so there is nothing left to wait for.
+        self.domain.cancel_run(&caller(&cx), thread, run, action).await?;
+        if !query.wait.unwrap_or(false) {
+            return Ok(CancelRunResponse::Accepted);
+        }
+        let mut reply = Reply::rendered("{}");
+        for (name, value) in locations(&run_path(thread, run), "join") {
+            reply = reply.with_header(name, value);
+        }
+        Ok(CancelRunResponse::Ok(reply))
+    }
+
+    async fn cancel_runs(
+        &self,
+        cx: Context,
+        _query: CancelRunsQuery,
+        _body: Body<types::RunsCancel>,
+    ) -> Result<CancelRunsResponse> {
+        Err(not_implemented::operation(&cx))
+    }
+}
+
+/// An event stream with its headers.
+pub(super) fn event_stream(body: axum::body::Body, locations: [(HeaderName, String); 2]) -> Raw {
+    let mut raw = Raw::new(body)
+        .with_header(header::CACHE_CONTROL, "no-store")
+        .with_header(HeaderName::from_static("x-accel-buffering"), "no");
+    for (name, value) in locations {
+        raw = raw.with_header(name, value);
+    }
+    raw
+}
+
+impl Api {
+    pub(super) fn event_body(
+        &self,
+        listener: Option<agent_server_domain::stream::Listener>,
+        filter: sse::Filter,
+        guard: OnDisconnect,
+    ) -> axum::body::Body {
+        sse::events(listener, filter, guard, self.domain.stopping())
+    }
+
+    /// The result of a run, sent when it is there.
+    pub(super) fn result_reply(
+        &self,
+        run: &Run,
+        listener: Option<agent_server_domain::stream::Listener>,
+        guard: OnDisconnect,
+    ) -> Reply<types::RunWaitResult> {
+        let body = wait::result(self.domain.clone(), run.thread_id, listener, guard);
+        let mut reply = Reply::streamed(body);
+        for (name, value) in locations(&run_path(run.thread_id, run.run_id), "join") {
+            reply = reply.with_header(name, value);
+        }
+        reply
+    }
+}

@@ -1,0 +1,380 @@
+//! Tag Threads.
+
+use agent_server_api::{types, *};
+use agent_server_client::wire;
+use agent_server_domain::{
+    state::{StateAt, StateUpdate},
+    storage::{
+        Map, RawJson, ThreadId, checkpoints,
+        threads::{Columns, Filter, SortBy, Thread},
+    },
+    threads::NewThread,
+};
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{Api, Result, body_id, caller, page, pagination};
+use crate::{convert, not_implemented};
+
+impl Threads for Api {
+    async fn create_thread(
+        &self,
+        cx: Context,
+        body: Body<types::ThreadCreate>,
+    ) -> Result<CreateThreadResponse> {
+        not_implemented::refuse_fields(&cx, &body)?;
+        let body = body.value;
+        let new = NewThread {
+            thread_id: body
+                .thread_id
+                .as_deref()
+                .map(|id| body_id(id, "thread"))
+                .transpose()?
+                .map(Into::into),
+            metadata: body.metadata.unwrap_or_default(),
+            do_nothing: body.if_exists == Some(types::IfExists::DoNothing),
+        };
+        let thread = self.domain.create_thread(&caller(&cx), new).await?;
+        Ok(CreateThreadResponse::Ok(thread_of(&thread).into()))
+    }
+
+    async fn get_thread(
+        &self,
+        cx: Context,
+        path: GetThreadPath,
+        _query: GetThreadQuery,
+    ) -> Result<GetThreadResponse> {
+        let thread = self.domain.get_thread(&caller(&cx), path.thread_id.into()).await?;
+        Ok(GetThreadResponse::Ok(thread_of(&thread).into()))
+    }
+
+    async fn patch_thread(
+        &self,
+        cx: Context,
+        path: PatchThreadPath,
+        headers: PatchThreadHeaders,
+        body: Body<types::ThreadPatch>,
+    ) -> Result<PatchThreadResponse> {
+        not_implemented::refuse_fields(&cx, &body)?;
+        let id = path.thread_id.into();
+        let thread = self.domain.patch_thread(&caller(&cx), id, body.value.metadata).await?;
+        if headers.prefer.as_deref() == Some("return=minimal") {
+            return Ok(PatchThreadResponse::NoContent);
+        }
+        Ok(PatchThreadResponse::Ok(thread_of(&thread).into()))
+    }
+
+    async fn delete_thread(
+        &self,
+        cx: Context,
+        path: DeleteThreadPath,
+    ) -> Result<DeleteThreadResponse> {
+        self.domain.delete_thread(&caller(&cx), path.thread_id.into()).await?;
+        Ok(DeleteThreadResponse::NoContent)
+    }
+
+    async fn search_threads(
+        &self,
+        cx: Context,
+        body: Body<types::ThreadSearchRequest>,
+    ) -> Result<SearchThreadsResponse> {
+        not_implemented::refuse_fields(&cx, &body)?;
+        let body = body.value;
+        let filter = Filter {
+            ids: body.ids.as_deref().filter(|ids| !ids.is_empty()).map(thread_ids).transpose()?,
+            metadata: body.metadata,
+            values: body.values,
+            status: body.status.map(convert::thread_status_filter),
+        };
+        let sort_by = match body.sort_by {
+            None | Some(types::ThreadSortBy::UpdatedAt) => SortBy::UpdatedAt,
+            Some(types::ThreadSortBy::ThreadId) => SortBy::ThreadId,
+            Some(types::ThreadSortBy::Status) => SortBy::Status,
+            Some(types::ThreadSortBy::CreatedAt) => SortBy::CreatedAt,
+            Some(types::ThreadSortBy::StateUpdatedAt) => SortBy::StateUpdatedAt,
+        };
+        // The order is only used together with a column.
+        let order = body.sort_by.and(body.sort_order);
+        let sort = (sort_by, convert::sort_order(order));
+        let page = page(body.limit, body.offset);
+        let select = body.select.unwrap_or_default();
+        let wants_large = select.is_empty()
+            || select.iter().any(|field| {
+                matches!(field, types::ThreadSelect::Values | types::ThreadSelect::Interrupts)
+            });
+        let columns = if wants_large { Columns::Full } else { Columns::Header };
+        let found = self.domain.search_threads(&caller(&cx), filter, sort, page, columns).await?;
+        let threads: Vec<_> =
+            found.items.iter().map(|thread| thread_partial(thread, &select)).collect();
+        let mut reply = Reply::new(&threads);
+        for (name, value) in pagination(page, threads.len(), found.more) {
+            reply = reply.with_header(name, value);
+        }
+        Ok(SearchThreadsResponse::Ok(reply))
+    }
+
+    async fn count_threads(
+        &self,
+        cx: Context,
+        body: Body<types::ThreadCountRequest>,
+    ) -> Result<CountThreadsResponse> {
+        let body = body.value;
+        let filter = Filter {
+            ids: None,
+            metadata: body.metadata,
+            values: body.values,
+            status: body.status.map(convert::thread_status_filter),
+        };
+        let count = self.domain.count_threads(&caller(&cx), filter).await?;
+        Ok(CountThreadsResponse::Ok(Reply::new(&types::CountResponse(
+            i64::try_from(count).unwrap_or(i64::MAX),
+        ))))
+    }
+
+    async fn get_thread_state(
+        &self,
+        cx: Context,
+        path: GetThreadStatePath,
+        query: GetThreadStateQuery,
+    ) -> Result<GetThreadStateResponse> {
+        let at = StateAt { subgraphs: query.subgraphs.unwrap_or(false), ..Default::default() };
+        let state = self.state(&cx, path.thread_id.into(), at).await?;
+        Ok(GetThreadStateResponse::Ok(Reply::rendered(state)))
+    }
+
+    async fn get_thread_state_at_checkpoint(
+        &self,
+        cx: Context,
+        path: GetThreadStateAtCheckpointPath,
+        query: GetThreadStateAtCheckpointQuery,
+    ) -> Result<GetThreadStateAtCheckpointResponse> {
+        let at = StateAt {
+            checkpoint_id: Some(path.checkpoint_id),
+            subgraphs: query.subgraphs.unwrap_or(false),
+            ..Default::default()
+        };
+        let state = self.state(&cx, path.thread_id.into(), at).await?;
+        Ok(GetThreadStateAtCheckpointResponse::Ok(Reply::rendered(state)))
+    }
+
+    async fn post_thread_state_at_checkpoint(
+        &self,
+        cx: Context,
+        path: PostThreadStateAtCheckpointPath,
+        body: Body<types::ThreadStateCheckpointRequest>,
+    ) -> Result<PostThreadStateAtCheckpointResponse> {
+        let checkpoint = body.value.checkpoint;
+        let at = StateAt {
+            ns: checkpoint.checkpoint_ns.unwrap_or_default(),
+            checkpoint_id: checkpoint.checkpoint_id,
+            subgraphs: body.value.subgraphs.unwrap_or(false),
+        };
+        let state = self.state(&cx, path.thread_id.into(), at).await?;
+        Ok(PostThreadStateAtCheckpointResponse::Ok(Reply::rendered(state)))
+    }
+
+    async fn update_thread_state(
+        &self,
+        cx: Context,
+        path: UpdateThreadStatePath,
+        body: Body<types::ThreadStateUpdate>,
+    ) -> Result<UpdateThreadStateResponse> {
+        let body = body.value;
+        let mut checkpoint = Map::new();
+        if let Some(id) = body.checkpoint_id {
+            checkpoint.insert("checkpoint_id".into(), Value::String(id));
+        }
+        if let Some(given) = &body.checkpoint {
+            checkpoint.extend(convert::map(given));
+        }
+        let update = StateUpdate {
+            values: body.values.map_or_else(RawJson::null, convert::stored),
+            as_node: body.as_node,
+            checkpoint,
+        };
+        let id = path.thread_id.into();
+        let configurable = self.domain.update_thread_state(&caller(&cx), id, update).await?;
+        let checkpoint_id = configurable
+            .get("checkpoint_id")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let checkpoint: types::CheckpointConfig =
+            serde_json::from_value(Value::Object(configurable)).map_err(|error| {
+                agent_server_domain::Error::Internal(format!(
+                    "a worker answered an odd config: {error}"
+                ))
+            })?;
+        let answer = types::ThreadStateUpdateResponse {
+            checkpoint: checkpoint.clone(),
+            configurable: checkpoint,
+            checkpoint_id,
+        };
+        Ok(UpdateThreadStateResponse::Ok(answer.into()))
+    }
+
+    async fn get_thread_history(
+        &self,
+        cx: Context,
+        path: GetThreadHistoryPath,
+        query: GetThreadHistoryQuery,
+    ) -> Result<GetThreadHistoryResponse> {
+        let filter = checkpoints::Filter { before: query.before, ..Default::default() };
+        let limit = u32::try_from(query.limit.unwrap_or(10).max(0)).unwrap_or(u32::MAX);
+        let states = self.history(&cx, path.thread_id.into(), filter, limit).await?;
+        Ok(GetThreadHistoryResponse::Ok(Reply::rendered(states)))
+    }
+
+    async fn get_thread_history_post(
+        &self,
+        cx: Context,
+        path: GetThreadHistoryPostPath,
+        body: Body<types::ThreadStateSearch>,
+    ) -> Result<GetThreadHistoryPostResponse> {
+        // Clients send a flat checkpoint or a whole config; the typed body keeps only the first.
+        let before = body.field("before").and_then(|json| before_id(&json));
+        let body = body.value;
+        let checkpoint = body.checkpoint;
+        let filter = checkpoints::Filter {
+            ns: checkpoint.as_ref().and_then(|at| at.checkpoint_ns.clone()).unwrap_or_default(),
+            id: checkpoint.and_then(|at| at.checkpoint_id),
+            before,
+            metadata: body.metadata,
+        };
+        let limit = u32::try_from(body.limit.unwrap_or(10)).unwrap_or(u32::MAX);
+        let states = self.history(&cx, path.thread_id.into(), filter, limit).await?;
+        Ok(GetThreadHistoryPostResponse::Ok(Reply::rendered(states)))
+    }
+
+    async fn prune_threads(
+        &self,
+        cx: Context,
+        _body: Body<types::ThreadPruneRequest>,
+    ) -> Result<PruneThreadsResponse> {
+        Err(not_implemented::operation(&cx))
+    }
+
+    async fn get_thread_storage(
+        &self,
+        cx: Context,
+        _path: GetThreadStoragePath,
+    ) -> Result<GetThreadStorageResponse> {
+        Err(not_implemented::operation(&cx))
+    }
+
+    async fn copy_thread(&self, cx: Context, _path: CopyThreadPath) -> Result<CopyThreadResponse> {
+        Err(not_implemented::operation(&cx))
+    }
+
+    async fn join_thread_stream(
+        &self,
+        cx: Context,
+        _path: JoinThreadStreamPath,
+        _query: JoinThreadStreamQuery,
+        _headers: JoinThreadStreamHeaders,
+    ) -> Result<JoinThreadStreamResponse> {
+        Err(not_implemented::operation(&cx))
+    }
+}
+
+impl Api {
+    async fn state(&self, cx: &Context, id: ThreadId, at: StateAt) -> Result<Bytes> {
+        let state = self.domain.thread_state(&caller(cx), id, at).await?;
+        Ok(Bytes::copy_from_slice(state.get().as_bytes()))
+    }
+
+    async fn history(
+        &self,
+        cx: &Context,
+        id: ThreadId,
+        filter: checkpoints::Filter,
+        limit: u32,
+    ) -> Result<Bytes> {
+        let states = self.domain.thread_history(&caller(cx), id, filter, limit).await?;
+        let states: Vec<&str> = states.iter().map(RawJson::get).collect();
+        Ok(format!("[{}]", states.join(",")).into())
+    }
+}
+
+/// The checkpoint id of a history's `before`: a flat checkpoint, a config around one, or the bare id.
+fn before_id(json: &[u8]) -> Option<String> {
+    let before: Value = serde_json::from_slice(json).ok()?;
+    let id = |value: &Value| value["checkpoint_id"].as_str().map(str::to_owned);
+    before
+        .as_str()
+        .map(str::to_owned)
+        .or_else(|| id(&before))
+        .or_else(|| id(&before["configurable"]))
+}
+
+fn thread_ids(ids: &[String]) -> Result<Vec<ThreadId>> {
+    ids.iter()
+        .map(|id| {
+            let parsed = parse_uuid(id).map(ThreadId::from);
+            parsed.ok_or_else(|| {
+                agent_server_domain::Error::Refused(format!("Invalid thread ID {id}")).into()
+            })
+        })
+        .collect()
+}
+
+/// A thread on the wire.
+fn thread_of(thread: &Thread) -> types::Thread {
+    types::Thread {
+        thread_id: thread.thread_id.0,
+        created_at: convert::time(thread.created_at),
+        updated_at: convert::time(thread.updated_at),
+        state_updated_at: convert::time(thread.state_updated_at),
+        metadata: thread.metadata.clone(),
+        config: thread.config.clone(),
+        status: convert::thread_status(thread.status),
+        values: thread.values.as_ref().map_or_else(wire::RawJson::null, convert::raw),
+        interrupts: thread.interrupts.as_ref().map_or_else(no_interrupts, convert::raw),
+        error: thread.error.as_ref().map(convert::raw),
+        ttl: None,
+        extracted: None,
+    }
+}
+
+fn no_interrupts() -> wire::RawJson {
+    serde_json::json!({}).into()
+}
+
+/// A thread narrowed to some of its fields; all of them for an empty selection.
+fn thread_partial(thread: &Thread, select: &[types::ThreadSelect]) -> types::ThreadPartial {
+    use types::ThreadSelect as S;
+    let all = thread_of(thread);
+    let keep = |field: S| select.is_empty() || select.contains(&field);
+    types::ThreadPartial {
+        thread_id: keep(S::ThreadId).then_some(all.thread_id),
+        created_at: keep(S::CreatedAt).then_some(all.created_at),
+        updated_at: keep(S::UpdatedAt).then_some(all.updated_at),
+        state_updated_at: keep(S::StateUpdatedAt).then_some(all.state_updated_at),
+        metadata: keep(S::Metadata).then_some(all.metadata),
+        config: keep(S::Config).then_some(all.config),
+        status: keep(S::Status).then_some(all.status),
+        values: keep(S::Values).then_some(all.values),
+        interrupts: keep(S::Interrupts).then_some(all.interrupts),
+        // Not selectable, though present in whole answers.
+        error: if select.is_empty() { all.error } else { None },
+        ttl: None,
+        extracted: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::before_id;
+
+    #[test]
+    fn before_is_read_in_every_form_that_clients_send() {
+        for json in [
+            r#""1ef""#,
+            r#"{"checkpoint_id":"1ef","thread_id":"t","checkpoint_ns":""}"#,
+            r#"{"configurable":{"checkpoint_id":"1ef"}}"#,
+        ] {
+            assert_eq!(before_id(json.as_bytes()).as_deref(), Some("1ef"), "{json}");
+        }
+        assert_eq!(before_id(b"{}"), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! The only place that knows which status an error has.
+//!
+//! Bodies are `{"detail": "…"}` and the text is contract. A 500 reveals nothing: its cause goes to the log under the
+//! request's id.
+
+use agent_server_api::Rejection;
+use agent_server_domain as domain;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde_json::json;
+
+/// What a handler fails with.
+#[derive(Debug)]
+pub enum Error {
+    /// The generated layer refused the request.
+    Rejected(Rejection),
+    /// The domain refused or failed.
+    Domain(domain::Error),
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<domain::Error> for Error {
+    fn from(error: domain::Error) -> Self {
+        Self::Domain(error)
+    }
+}
+
+/// A 422 of a rule that lives in the handler because only the wire has it.
+pub(crate) fn invalid(detail: impl Into<String>) -> Error {
+    Error::Domain(domain::Error::Invalid(detail.into()))
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let error = match self {
+            Self::Rejected(rejection) => return rejection.into_response(),
+            Self::Domain(error) => error,
+        };
+        use domain::Error as E;
+        let status = match &error {
+            E::NotFound(_) => StatusCode::NOT_FOUND,
+            E::Conflict(_) => StatusCode::CONFLICT,
+            E::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            E::Refused(_) => StatusCode::BAD_REQUEST,
+            E::BadGraph(_) => StatusCode::FAILED_DEPENDENCY,
+            E::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            E::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let detail = match &error {
+            E::Internal(cause) => {
+                tracing::error!(%cause, "a request failed");
+                "Internal Server Error".to_owned()
+            }
+            other => other.to_string(),
+        };
+        detail_response(status, &detail)
+    }
+}
+
+/// An error body of the wire.
+pub(crate) fn detail_response(status: StatusCode, detail: &str) -> Response {
+    let body = json!({"detail": detail}).to_string();
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
