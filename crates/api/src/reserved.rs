@@ -67,13 +67,13 @@ fn rewrite(
     mut change: impl FnMut(&str, &RawValue) -> Result<Option<String>, Rejection>,
 ) -> Result<Option<String>, Rejection> {
     let mut changed = false;
-    let mut texts = Vec::with_capacity(members.0.len());
-    for (key, raw) in &members.0 {
+    let mut texts = Vec::with_capacity(members.list.len());
+    for (key, raw) in &members.list {
         let text = change(key, raw)?;
         changed |= text.is_some();
         texts.push(text.map_or(Cow::Borrowed(raw.get()), Cow::Owned));
     }
-    let keys = members.0.iter().map(|(key, _)| key.as_ref());
+    let keys = members.list.iter().map(|(key, _)| key.as_ref());
     Ok(changed.then(|| join(keys.zip(texts.iter().map(AsRef::as_ref)))))
 }
 
@@ -81,7 +81,7 @@ fn rewrite(
 fn without(raw: &RawValue, reserved: &[&str]) -> Option<String> {
     let members = Members::of_raw(raw)?;
     let dropped: Vec<_> = members
-        .0
+        .list
         .iter()
         .map(|(key, _)| key.as_ref())
         .filter(|key| reserved.contains(key))
@@ -90,7 +90,7 @@ fn without(raw: &RawValue, reserved: &[&str]) -> Option<String> {
         return None;
     }
     tracing::warn!(keys = ?dropped, "reserved keys in a request body are ignored");
-    let kept = members.0.iter().filter(|(key, _)| !reserved.contains(&key.as_ref()));
+    let kept = members.list.iter().filter(|(key, _)| !reserved.contains(&key.as_ref()));
     Some(join(kept.map(|(key, raw)| (key.as_ref(), raw.get()))))
 }
 
@@ -98,7 +98,7 @@ fn without(raw: &RawValue, reserved: &[&str]) -> Option<String> {
 fn guard(place: &str, raw: &RawValue) -> Result<(), Rejection> {
     let Some(members) = Members::of_raw(raw) else { return Ok(()) };
     let offends = |key: &str| NUL.iter().any(|nul| key.contains(nul));
-    match members.0.iter().any(|(key, _)| offends(key)) {
+    match members.list.iter().any(|(key, _)| offends(key)) {
         true => Err(Rejection::unprocessable(format!(
             "Property names of {place} must not contain NUL characters"
         ))),

@@ -16,7 +16,11 @@ use serde_json::value::RawValue;
 const DEPTH_LIMIT: usize = 1024;
 
 /// The members of one JSON object, in order, with their values as text.
-pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Members<'a> {
+    pub(crate) list: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// Whether a name came more than once; only its last member is kept, as parsers into dictionaries do.
+    pub(crate) repeated: bool,
+}
 
 impl<'a> Members<'a> {
     /// Splits `text`; `None` if it is not one JSON object.
@@ -31,11 +35,15 @@ impl<'a> Members<'a> {
 
     /// The value of a member.
     pub(crate) fn get(&self, key: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, raw)| *raw)
+        self.list.iter().find(|(name, _)| name == key).map(|(_, raw)| *raw)
+    }
+
+    /// The object as text again.
+    pub(crate) fn to_text(&self) -> String {
+        join(self.list.iter().map(|(key, raw)| (key.as_ref(), raw.get())))
     }
 }
 
-/// Keeps the last of several members with one name, as parsers into dictionaries do.
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members_;
@@ -48,14 +56,18 @@ impl<'de> Deserialize<'de> for Members<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                let mut list: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                let mut repeated = false;
                 while let Some((Key(key), raw)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    match members.iter_mut().find(|(name, _)| *name == key) {
-                        Some(member) => member.1 = raw,
-                        None => members.push((key, raw)),
+                    match list.iter_mut().find(|(name, _)| *name == key) {
+                        Some(member) => {
+                            member.1 = raw;
+                            repeated = true;
+                        }
+                        None => list.push((key, raw)),
                     }
                 }
-                Ok(Members(members))
+                Ok(Members { list, repeated })
             }
         }
 
@@ -129,7 +141,7 @@ mod tests {
     fn last_of_two_members_with_one_name_counts() {
         let members = Members::of(r#"{"a":1,"b":2,"a":[3]}"#).unwrap();
         let members: Vec<_> =
-            members.0.iter().map(|(key, raw)| (key.as_ref(), raw.get())).collect();
+            members.list.iter().map(|(key, raw)| (key.as_ref(), raw.get())).collect();
         assert_eq!(members, [("a", "[3]"), ("b", "2")]);
     }
 
@@ -137,7 +149,7 @@ mod tests {
     fn joining_restores_what_was_split() {
         let text = r#"{"a\"b":{"x": 1},"c":"\u0000"}"#;
         let members = Members::of(text).unwrap();
-        assert_eq!(join(members.0.iter().map(|(key, raw)| (key.as_ref(), raw.get()))), text);
+        assert_eq!(members.to_text(), text);
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub(crate) fn check(component: &str, raw: Bytes) -> Result<Checked, Rejection> {
     match text.trim_ascii_start().as_bytes().first() {
         Some(b'{') => {
             let members = Members::of(text).ok_or_else(Rejection::invalid_json)?;
-            if let Some(stripped) = plan.strip(&members)? {
-                return check_object(plan, stripped.into());
+            if let Some(rewritten) = plan.rewrite(&members)? {
+                return check_object(plan, rewritten.into());
             }
             let ranges = plan.check_members(text, &members)?;
             Ok(Checked { members: ranges, raw })
@@ -68,7 +68,7 @@ pub(crate) fn check(component: &str, raw: Bytes) -> Result<Checked, Rejection> {
     }
 }
 
-/// Validates an object that reserved keys were removed from.
+/// Validates an object that had to be written anew.
 fn check_object(plan: &Plan, raw: Bytes) -> Result<Checked, Rejection> {
     let text = std::str::from_utf8(&raw).map_err(|_| Rejection::invalid_json())?;
     let members = Members::of(text).ok_or_else(Rejection::invalid_json)?;
@@ -84,12 +84,12 @@ fn check_array(plan: &Plan, raw: Bytes) -> Result<Checked, Rejection> {
     let mut texts = Vec::with_capacity(elements.len());
     let mut changed = false;
     for element in elements {
-        let stripped = match Members::of_raw(element) {
-            Some(members) => plan.strip(&members)?,
+        let rewritten = match Members::of_raw(element) {
+            Some(members) => plan.rewrite(&members)?,
             None => None,
         };
-        changed |= stripped.is_some();
-        let text = stripped.unwrap_or_else(|| element.get().to_owned());
+        changed |= rewritten.is_some();
+        let text = rewritten.unwrap_or_else(|| element.get().to_owned());
         outlines.push(match Members::of(&text) {
             Some(members) => plan.outline(&members)?,
             None => serde_json::from_str(&text).map_err(|_| Rejection::invalid_json())?,
@@ -119,8 +119,11 @@ impl Plan {
         }
     }
 
-    fn strip(&self, members: &Members<'_>) -> Result<Option<String>, Rejection> {
-        if self.strips { reserved::strip(members) } else { Ok(None) }
+    /// The text of an object without reserved keys and repeated names, which typed bodies refuse; `None` if it has
+    /// neither.
+    fn rewrite(&self, members: &Members<'_>) -> Result<Option<String>, Rejection> {
+        let stripped = if self.strips { reserved::strip(members)? } else { None };
+        Ok(stripped.or_else(|| members.repeated.then(|| members.to_text())))
     }
 
     /// Validates an object and says where in `text` its members are.
@@ -145,13 +148,13 @@ impl Plan {
             let from = raw.get().as_ptr().addr() - start;
             from..from + raw.get().len()
         };
-        Ok(members.0.iter().map(|(key, raw)| (key.clone().into_owned(), range(raw))).collect())
+        Ok(members.list.iter().map(|(key, raw)| (key.clone().into_owned(), range(raw))).collect())
     }
 
     /// The object as far as the schema looks into it.
     fn outline(&self, members: &Members<'_>) -> Result<Value, Rejection> {
-        let mut outline = Map::with_capacity(members.0.len());
-        for (key, raw) in &members.0 {
+        let mut outline = Map::with_capacity(members.list.len());
+        for (key, raw) in &members.list {
             let value = if self.payload.contains(key.as_ref()) {
                 if split::is_too_deep(raw) {
                     return Err(Rejection::invalid_json());

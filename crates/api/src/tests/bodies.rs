@@ -101,6 +101,14 @@ async fn payloads_nested_beyond_reading_are_refused() {
 }
 
 #[tokio::test]
+async fn the_last_of_repeated_fields_counts() {
+    let answer =
+        send("POST /threads", r#"{"if_exists":1,"metadata":{},"if_exists":"raise"}"#).await;
+    let expected = r#"{"if_exists":"raise","metadata":{}}"#;
+    assert!(answer.detail().ends_with(expected), "{}", answer.text);
+}
+
+#[tokio::test]
 async fn reserved_keys_are_dropped_before_validation() {
     let answer = send("POST /threads", r#"{"metadata":{"run_id":1,"a":2}}"#).await;
     assert!(answer.detail().ends_with(r#"{"metadata":{"a":2}}"#), "{}", answer.text);
