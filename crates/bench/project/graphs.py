@@ -1,0 +1,87 @@
+"""The graphs that the bench runs: on the server, on its peer, and bare."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langgraph.graph import END, START, MessagesState, StateGraph
+from typing_extensions import TypedDict
+
+TOKENS = 200
+
+
+class Simple(TypedDict):
+    foo: str
+    log: Annotated[list, operator.add]
+
+
+async def a(state: Simple) -> dict[str, Any]:
+    return {"log": ["a"]}
+
+
+async def b(state: Simple) -> dict[str, Any]:
+    return {"log": ["b"]}
+
+
+simple = StateGraph(Simple).add_node(a).add_node(b).add_edge(START, "a").add_edge("a", "b").add_edge("b", END).compile()
+
+
+class Steps(TypedDict):
+    n: int
+
+
+async def step(state: Steps) -> dict[str, Any]:
+    return {"n": state["n"] + 1}
+
+
+steps = (
+    StateGraph(Steps)
+    .add_node(step)
+    .add_edge(START, "step")
+    .add_conditional_edges("step", lambda state: END if state["n"] >= 100 else "step", ["step", END])
+    .compile()
+)
+
+
+class Tokens(BaseChatModel):
+    """Streams a fixed number of tokens as fast as it is read."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "tokens"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        text = " ".join(f"t{i}" for i in range(TOKENS))
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(content=text))])
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for i in range(TOKENS):
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=f"t{i} "))
+            if run_manager:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+
+async def call(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [await Tokens().ainvoke(state["messages"])]}
+
+
+chat = StateGraph(MessagesState).add_node(call).add_edge(START, "call").add_edge("call", END).compile()
