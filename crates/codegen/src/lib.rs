@@ -6,6 +6,8 @@
 mod api;
 mod build;
 pub mod client;
+#[cfg(feature = "conformance")]
+mod conformance;
 mod error;
 pub mod lower;
 pub mod names;
@@ -13,6 +15,8 @@ pub mod names;
 use serde_json::Value;
 
 pub use build::{build_main, read_document};
+#[cfg(feature = "conformance")]
+pub use conformance::conformance;
 pub use error::Error;
 
 /// Text of the client crate's generated module.

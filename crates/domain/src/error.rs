@@ -37,6 +37,7 @@ impl From<agent_server_storage::Error> for Error {
         use agent_server_storage::Error as E;
         match error {
             E::Duplicate(what) => Self::Conflict(format!("{what} already exists")),
+            E::Invalid(why) => Self::Refused(why),
             E::Unavailable(_) => Self::Unavailable(error.to_string()),
             E::Corrupt(_) | E::Backend(_) => Self::Internal(error.to_string()),
         }

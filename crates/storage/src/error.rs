@@ -9,6 +9,9 @@ pub enum Error {
     /// The row exists already. The caller usually answers 409.
     #[error("{0} already exists")]
     Duplicate(&'static str),
+    /// The caller asked for something that the store's filter language does not know.
+    #[error("{0}")]
+    Invalid(String),
     /// Nothing was written and a later try may succeed: disk full, read-only folder, lock held elsewhere.
     #[error("storage is unavailable: {0}")]
     Unavailable(String),

@@ -52,8 +52,8 @@ struct Plan {
     request_id: String,
     scope: Scope,
     now: Timestamp,
-    /// Whether a slot is reserved for it.
-    may_start: bool,
+    /// The graph that a slot is reserved for.
+    slot_graph: Option<String>,
 }
 
 /// What the transaction decided.
@@ -86,13 +86,18 @@ impl Domain {
         if stateless && resumes(&request) {
             return Err(Error::Refused("You must provide a thread_id when resuming.".into()));
         }
-        // Only the default assistant's graph is known before the transaction; another assistant's run is dispatched by
-        // the queue right after it.
-        let graph_id = self.graph(&request.assistant_id).map(|graph| graph.graph_id);
-        let slot = match &graph_id {
+        // Only the graph of a default assistant can be guessed before the transaction. Other assistants' runs, and those
+        // of a default assistant that was moved to another graph, are dispatched by the queue right after it.
+        let graphs = self.graphs();
+        let graph = graphs
+            .iter()
+            .map(|graph| &graph.graph_id)
+            .find(|graph_id| default_assistant_id(graph_id) == assistant_id);
+        let slot = match graph {
             Some(graph_id) if request.after_seconds <= 0.0 => self.host().reserve(graph_id),
             _ => None,
         };
+        let slot_graph = slot.as_ref().and(graph).cloned();
         let plan = Plan {
             run_id: self.0.ids.ordered().into(),
             thread_id,
@@ -102,12 +107,11 @@ impl Domain {
             request_id: caller.request_id.clone(),
             scope: caller.scope.clone(),
             now: self.now(),
-            may_start: slot.is_some(),
+            slot_graph,
         };
         // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
         let run_id = plan.run_id;
         let listener = self.0.streams.open(run_id, resumable).listen(From::Start);
-        let graphs = self.graphs();
         let decided = self
             .storage()
             .write(move |tx| {
@@ -242,10 +246,8 @@ impl Plan {
         let mut stored = run.clone();
         // Earlier runs of the thread go first; a delayed run is behind one that is due.
         let first = inflight.iter().all(|other| other.created_at > run.created_at);
-        if self.may_start
-            && first
-            && inflight.iter().all(|other| other.status == RunStatus::Pending)
-        {
+        let has_slot = self.slot_graph.as_ref() == Some(&run.graph_id);
+        if has_slot && first && inflight.iter().all(|other| other.status == RunStatus::Pending) {
             stored.status = RunStatus::Running;
             stored.attempt = 1;
             order = Some(super::dispatch::order(tx, &stored)?);
