@@ -1,0 +1,107 @@
+"""Fixtures: the server, the official clients, gates, stable names."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+try:
+    import httpx
+    import langgraph.graph  # noqa: F401  The server runs the project's graphs with this interpreter.
+    import langgraph_sdk
+except ImportError as error:
+    raise pytest.UsageError(f"{error.name} is not installed: run `cargo xtask env`") from None
+
+from support.gate import Gate
+from support.names import Names
+from support.server import Server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--url", help="judge the server at this address, which has to serve tests/python/project")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """Adds to a failure what the servers wrote."""
+    report = (yield).get_result()
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Server):
+                report.sections.append((f"server log, {value.log}", value.tail()))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Server | None]:
+    """The server that most tests share; `None` if another one is judged."""
+    if pytestconfig.getoption("--url"):
+        yield None
+        return
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def url(server: Server | None, pytestconfig: pytest.Config) -> str:
+    return pytestconfig.getoption("--url") or server.url
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers for one test alone, which may kill them."""
+    servers: list[Server] = []
+
+    def start(env: dict[str, str] | None = None) -> Server:
+        folder = tmp_path / f"server-{len(servers)}"
+        folder.mkdir()
+        servers.append(Server(folder, env))
+        return servers[-1].start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[langgraph_sdk.client.LangGraphClient]:
+    """The official asynchronous client."""
+    async with langgraph_sdk.get_client(url=url, api_key=None) as client:
+        yield client
+
+
+@pytest.fixture
+async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A plain client, for what the official one hides."""
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
+        yield http
+
+
+@pytest.fixture
+async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gate]:
+    """A gate for the graphs of gates.py."""
+    # A socket's path may have 107 characters at most.
+    async with Gate(tmp_path_factory.mktemp("g") / "s") as gate:
+        yield gate
+
+
+@pytest.fixture
+def names() -> Names:
+    return Names()
+
+
+@pytest.fixture
+def record(names: Names) -> Callable[[AsyncIterator], Awaitable[list[tuple[str, Any]]]]:
+    """Reads a stream to its end: its events as (name, data), with stable names."""
+
+    async def record(stream: AsyncIterator) -> list[tuple[str, Any]]:
+        return [(names(part.event), names(part.data)) async for part in stream]
+
+    return record

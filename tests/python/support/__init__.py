@@ -1,0 +1,1 @@
+"""What the tests share: the server process, gates, stable names."""
