@@ -1,1 +1,148 @@
 //! SQLite backend of the storage interface: embedded, durable, one writer with group commit.
+//!
+//! [`Sqlite::open`] takes a data folder; everything lives in `agent-server.db` inside it. Writes go to one thread
+//! (`writer`), reads run on connections beside it (`reader`). The rows of a resource are in the module of its name;
+//! the tables are in `migrations/`.
+//!
+//! What must stay true: only the writer thread writes; nobody is told of a write before it is on disk; deleted rows
+//! leave the files (`housekeeping`).
+
+mod assistants;
+mod checkpoints;
+mod codec;
+mod connection;
+mod error;
+mod functions;
+mod housekeeping;
+mod item_filter;
+mod lock;
+mod namespace;
+mod reader;
+mod runs;
+mod saver;
+mod store;
+mod threads;
+mod tx;
+mod writer;
+mod zip;
+
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use agent_server_storage::{Cost, Error, ReadJob, Result, Storage, WriteJob};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::{
+    error::closed,
+    housekeeping::Housekeeping,
+    lock::FolderLock,
+    reader::Readers,
+    writer::{Message, Writer},
+};
+
+/// How a data folder is used.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections for reading that stay open while nobody reads; each may hold some megabytes.
+    pub idle_readers: usize,
+    /// How long deleted rows may stay in the write-ahead log. Wiping costs a few flushes, so that not every delete
+    /// should pay for one.
+    pub wipe_after: Duration,
+    /// Most pages (of 4 kB) that the database file may grow to. `None`: as large as the disk.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { idle_readers: 8, wipe_after: Duration::from_secs(1), max_pages: None }
+    }
+}
+
+/// An open data folder.
+pub struct Sqlite {
+    readers: Arc<Readers>,
+    queue: mpsc::Sender<Message>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Sqlite {
+    /// Opens a data folder, making it and its tables if they are not there.
+    ///
+    /// # Errors
+    /// `Unavailable` if the folder cannot be written or belongs to another process, which is named; `Corrupt` if the
+    /// data was written by a newer version or is no database.
+    pub fn open(folder: &Path, options: Options) -> Result<Arc<Self>> {
+        let shown = folder.display();
+        fs::create_dir_all(folder)
+            .map_err(|error| Error::Unavailable(format!("cannot make {shown}: {error}")))?;
+        let lock = FolderLock::take(folder)?;
+        let path = connection::path(folder);
+        let mut connection = connection::open_writer(&path, options.max_pages)?;
+        let housekeeping = Housekeeping::new(&mut connection, options.wipe_after)?;
+        let (queue, jobs) = mpsc::channel();
+        let writer = Writer::new(connection, jobs, housekeeping, lock);
+        let writer = thread::Builder::new()
+            .name("storage-writer".into())
+            .spawn(move || writer.run())
+            .map_err(|error| Error::Unavailable(format!("cannot start a thread: {error}")))?;
+        Ok(Arc::new(Self {
+            readers: Arc::new(Readers::new(path, options.idle_readers)),
+            queue,
+            writer: Mutex::new(Some(writer)),
+        }))
+    }
+}
+
+#[async_trait]
+impl Storage for Sqlite {
+    async fn read_job(&self, cost: Cost, job: ReadJob<'static>) -> Result<()> {
+        match cost {
+            Cost::Point => self.readers.run(job),
+            Cost::Scan => {
+                let readers = Arc::clone(&self.readers);
+                match tokio::task::spawn_blocking(move || readers.run(job)).await {
+                    Ok(done) => done,
+                    Err(error) => match error.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(error) => Err(Error::Unavailable(error.to_string())),
+                    },
+                }
+            }
+        }
+    }
+
+    async fn write_job(&self, job: WriteJob) -> Result<()> {
+        let (caller, answer) = oneshot::channel();
+        self.queue.send(Message::Job(job, caller)).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    async fn close(&self) {
+        self.readers.close();
+        let (caller, answer) = oneshot::channel();
+        if self.queue.send(Message::Close(caller)).is_ok() {
+            let _ = answer.await;
+        }
+    }
+}
+
+impl Drop for Sqlite {
+    /// Waits for the writer, so that the folder is free afterwards.
+    fn drop(&mut self) {
+        self.readers.close();
+        let (caller, _) = oneshot::channel();
+        let _ = self.queue.send(Message::Close(caller));
+        if let Some(writer) = self.writer.lock().take()
+            && writer.thread().id() != thread::current().id()
+        {
+            let _ = writer.join();
+        }
+    }
+}

@@ -61,7 +61,7 @@ pub trait Read {
     /// One assistant, if it is there and visible.
     fn get_assistant(&self, scope: &Scope, id: AssistantId) -> Result<Option<Assistant>>;
 
-    /// Assistants in order, ties broken by id.
+    /// Assistants in order; ties are broken by id in the same direction.
     fn search_assistants(
         &self,
         scope: &Scope,

@@ -17,6 +17,8 @@ mod json;
 pub mod runs;
 mod scope;
 pub mod store;
+#[cfg(feature = "suite")]
+pub mod suite;
 pub mod threads;
 
 use std::sync::Arc;

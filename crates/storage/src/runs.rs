@@ -141,7 +141,7 @@ pub trait Read {
     /// A run whose thread is not known to the caller.
     fn find_run(&self, scope: &Scope, id: RunId) -> Result<Option<Run>>;
 
-    /// Runs of a thread, newest `created_at` first.
+    /// Runs of a thread, newest `created_at` first, ties by id, largest first.
     fn list_runs(
         &self,
         scope: &Scope,
@@ -150,10 +150,11 @@ pub trait Read {
         page: Page,
     ) -> Result<Vec<Run>>;
 
-    /// Pending and running runs of a thread, oldest `created_at` first.
+    /// Pending and running runs of a thread, oldest `created_at` first, ties by id.
     fn inflight_runs(&self, thread: ThreadId) -> Result<Vec<Run>>;
 
-    /// Pending runs that are due at `now` and whose thread has no running run, oldest first, one per thread.
+    /// Pending runs that are due at `now` and whose thread has no running run, oldest first, one per thread, ties by
+    /// id.
     fn claimable_runs(&self, now: Timestamp, limit: u32) -> Result<Vec<Run>>;
 
     /// When the next pending run that is not yet due becomes due.

@@ -48,8 +48,9 @@ pub trait Read {
         key: &str,
     ) -> Result<Option<Item>>;
 
-    /// Items below `prefix` (whole labels), latest `updated_at` first. `filter` is the filter language of the store:
-    /// top-level keys, equality, nested subsets, `$eq $ne $gt $gte $lt $lte`.
+    /// Items below `prefix` (whole labels), latest `updated_at` first, then by namespace and key. `filter` is the filter
+    /// language of the store: top-level keys, equality, nested subsets, `$eq $ne $gt $gte $lt $lte`; another operator is
+    /// `Invalid`.
     fn search_items(
         &self,
         scope: &Scope,

@@ -123,7 +123,7 @@ pub trait Read {
     /// One thread, if it is there and visible.
     fn get_thread(&self, scope: &Scope, id: ThreadId, columns: Columns) -> Result<Option<Thread>>;
 
-    /// Threads in order, ties broken by id.
+    /// Threads in order; ties are broken by id in the same direction.
     fn search_threads(
         &self,
         scope: &Scope,

@@ -1,0 +1,151 @@
+-- Ids are 16-byte blobs, times are microseconds since 1970 (UTC), JSON is text. Columns of type ANY hold text, or a
+-- blob where the text was large and is compressed (src/zip.rs).
+
+CREATE TABLE assistant (
+    assistant_id BLOB NOT NULL PRIMARY KEY,
+    graph_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    config TEXT NOT NULL,
+    context TEXT NOT NULL
+) STRICT;
+CREATE INDEX assistant_by_created ON assistant (created_at, assistant_id);
+
+CREATE TABLE assistant_version (
+    assistant_id BLOB NOT NULL REFERENCES assistant ON DELETE CASCADE,
+    version INTEGER NOT NULL,
+    graph_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    created_at INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    config TEXT NOT NULL,
+    context TEXT NOT NULL,
+    PRIMARY KEY (assistant_id, version)
+) STRICT;
+
+-- `thread_key` keeps the rows below a thread small and is never shown to anybody.
+CREATE TABLE thread (
+    thread_key INTEGER NOT NULL PRIMARY KEY,
+    thread_id BLOB NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    state_updated_at INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    config TEXT NOT NULL
+) STRICT;
+CREATE INDEX thread_by_updated ON thread (updated_at, thread_id);
+CREATE INDEX thread_by_created ON thread (created_at, thread_id);
+CREATE INDEX thread_by_status ON thread (status, updated_at, thread_id);
+
+-- Apart from `thread`, so that a change of status does not rewrite the values.
+CREATE TABLE thread_state (
+    thread_key INTEGER NOT NULL PRIMARY KEY REFERENCES thread ON DELETE CASCADE,
+    state_values ANY,
+    interrupts ANY,
+    error ANY
+) STRICT;
+
+CREATE TABLE run (
+    run_id BLOB NOT NULL PRIMARY KEY,
+    thread_id BLOB NOT NULL REFERENCES thread (thread_id) ON DELETE CASCADE,
+    assistant_id BLOB NOT NULL,
+    graph_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    multitask_strategy TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    temporary INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    kwargs ANY NOT NULL
+) STRICT;
+CREATE INDEX run_by_thread ON run (thread_id, created_at, run_id);
+CREATE INDEX run_pending ON run (created_at, run_id) WHERE status = 'pending';
+CREATE INDEX run_running ON run (thread_id) WHERE status = 'running';
+CREATE INDEX run_inflight ON run (thread_id, created_at, run_id) WHERE status = 'pending' OR status = 'running';
+CREATE INDEX run_of_assistant ON run (assistant_id) WHERE status = 'pending' OR status = 'running';
+
+CREATE TABLE checkpoint (
+    thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
+    ns TEXT NOT NULL,
+    checkpoint_id TEXT NOT NULL,
+    parent_id TEXT,
+    run_id BLOB,
+    created_at INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    metadata ANY NOT NULL,
+    refs ANY NOT NULL,
+    small BLOB NOT NULL,
+    PRIMARY KEY (thread_key, ns, checkpoint_id)
+) STRICT;
+CREATE INDEX checkpoint_of_run ON checkpoint (thread_key, run_id) WHERE run_id IS NOT NULL;
+
+CREATE TABLE rendered (
+    thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
+    ns TEXT NOT NULL,
+    checkpoint_id TEXT NOT NULL,
+    next ANY NOT NULL,
+    tasks ANY NOT NULL,
+    state_values ANY NOT NULL,
+    PRIMARY KEY (thread_key, ns, checkpoint_id)
+) STRICT;
+
+CREATE TABLE channel_blob (
+    thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
+    ns TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    version TEXT NOT NULL,
+    type_tag TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (thread_key, ns, channel, version)
+) STRICT;
+
+-- No reference to `checkpoint`: the library may store the writes of a task before their checkpoint.
+CREATE TABLE task_write (
+    thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
+    ns TEXT NOT NULL,
+    checkpoint_id TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    idx INTEGER NOT NULL,
+    task_path TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    type_tag TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (thread_key, ns, checkpoint_id, task_id, idx)
+) STRICT;
+
+CREATE TABLE task (
+    thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
+    ns TEXT NOT NULL,
+    checkpoint_id TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    task_path TEXT NOT NULL,
+    status ANY NOT NULL,
+    PRIMARY KEY (thread_key, ns, checkpoint_id, task_id)
+) STRICT;
+
+CREATE TABLE live_state (
+    thread_key INTEGER NOT NULL PRIMARY KEY REFERENCES thread ON DELETE CASCADE,
+    checkpoint_id TEXT NOT NULL,
+    state ANY NOT NULL
+) STRICT;
+
+-- `namespace` is encoded so that byte order is the order of label lists and a prefix of labels is a range of keys.
+CREATE TABLE item (
+    namespace BLOB NOT NULL,
+    key TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    value ANY NOT NULL,
+    PRIMARY KEY (namespace, key)
+) STRICT;
+CREATE INDEX item_by_updated ON item (updated_at);
+CREATE INDEX item_by_expiry ON item (expires_at) WHERE expires_at IS NOT NULL;

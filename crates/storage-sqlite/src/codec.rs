@@ -1,0 +1,117 @@
+//! Columns to values and back. A column that cannot be understood names its table and row.
+
+use agent_server_storage::{Error, Map, RawJson, Result, Timestamp};
+use bytes::Bytes;
+use chrono::DateTime;
+use rusqlite::{
+    Row,
+    types::{FromSql, ValueRef},
+};
+use uuid::Uuid;
+
+use crate::{error::SqlResult, zip};
+
+/// Microseconds since 1970.
+pub(crate) fn micros(time: Timestamp) -> i64 {
+    time.timestamp_micros()
+}
+
+/// JSON text of small JSON.
+pub(crate) fn map_text(map: &Map) -> String {
+    serde_json::to_string(map).expect("a JSON object is always writable")
+}
+
+/// One row of `table`, whose first column is its id.
+pub(crate) struct Fields<'a> {
+    table: &'static str,
+    row: &'a Row<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads columns of `row`.
+    pub(crate) fn new(table: &'static str, row: &'a Row<'a>) -> Self {
+        Self { table, row }
+    }
+
+    /// The error for a column that makes no sense.
+    pub(crate) fn damaged(&self, column: usize, why: impl std::fmt::Display) -> Error {
+        let id = match self.row.get_ref(0) {
+            Ok(ValueRef::Blob(bytes)) => Uuid::from_slice(bytes)
+                .map_or_else(|_| format!("{bytes:02x?}"), |id| id.hyphenated().to_string()),
+            Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).into_owned(),
+            other => format!("{other:?}"),
+        };
+        let name = self.row.as_ref().column_name(column).unwrap_or("?");
+        Error::Corrupt(format!("table {}, row {id}, column {name}: {why}", self.table))
+    }
+
+    fn raw(&self, column: usize) -> Result<ValueRef<'a>> {
+        self.row.get_ref(column).sql()
+    }
+
+    /// A plain column of the driver's own types.
+    pub(crate) fn get<T: FromSql>(&self, column: usize) -> Result<T> {
+        T::column_result(self.raw(column)?).map_err(|error| self.damaged(column, error))
+    }
+
+    /// Text, owned.
+    pub(crate) fn text(&self, column: usize) -> Result<String> {
+        self.get(column)
+    }
+
+    /// An id.
+    pub(crate) fn uuid(&self, column: usize) -> Result<Uuid> {
+        self.get::<[u8; 16]>(column).map(Uuid::from_bytes)
+    }
+
+    /// A time.
+    pub(crate) fn time(&self, column: usize) -> Result<Timestamp> {
+        let micros = self.get(column)?;
+        DateTime::from_timestamp_micros(micros)
+            .ok_or_else(|| self.damaged(column, format_args!("{micros} is no time")))
+    }
+
+    /// A word of an enum.
+    pub(crate) fn word<T>(&self, column: usize, parse: fn(&str) -> Option<T>) -> Result<T> {
+        let word = self.raw(column)?.as_str().map_err(|error| self.damaged(column, error))?;
+        parse(word).ok_or_else(|| self.damaged(column, format_args!("unknown word '{word}'")))
+    }
+
+    /// Small JSON.
+    pub(crate) fn map(&self, column: usize) -> Result<Map> {
+        match self.raw(column)? {
+            ValueRef::Text(b"{}") => Ok(Map::new()),
+            ValueRef::Text(text) => {
+                serde_json::from_slice(text).map_err(|error| self.damaged(column, error))
+            }
+            other => Err(self.damaged(column, format_args!("found {}", other.data_type()))),
+        }
+    }
+
+    /// Large JSON.
+    pub(crate) fn json(&self, column: usize) -> Result<RawJson> {
+        zip::unpack_text(self.raw(column)?, |text| RawJson::trusted(text))
+            .map_err(|why| self.damaged(column, why))
+    }
+
+    /// Large JSON or nothing.
+    pub(crate) fn opt_json(&self, column: usize) -> Result<Option<RawJson>> {
+        match self.raw(column)? {
+            ValueRef::Null => Ok(None),
+            _ => self.json(column).map(Some),
+        }
+    }
+
+    /// Large JSON, read as a `T`.
+    pub(crate) fn parsed<T: serde::de::DeserializeOwned>(&self, column: usize) -> Result<T> {
+        zip::unpack_text(self.raw(column)?, |text| serde_json::from_str(text))
+            .map_err(|why| self.damaged(column, why))?
+            .map_err(|error| self.damaged(column, error))
+    }
+
+    /// Opaque bytes.
+    pub(crate) fn bytes(&self, column: usize) -> Result<Bytes> {
+        let blob = self.raw(column)?.as_blob().map_err(|error| self.damaged(column, error))?;
+        zip::unpack_bytes(blob).map_err(|why| self.damaged(column, why))
+    }
+}

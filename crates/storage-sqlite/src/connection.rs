@@ -1,0 +1,92 @@
+//! Opening the database file and bringing its schema up to date.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use agent_server_storage::{Error, Result};
+use refinery::error::Kind;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{error::SqlResult, functions};
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// More than there are different statements, so that none is ever compiled twice.
+const STATEMENTS: usize = 256;
+/// How long to wait for somebody who looks into the file with another program.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The database file of a data folder.
+pub(crate) fn path(folder: &Path) -> PathBuf {
+    folder.join("agent-server.db")
+}
+
+/// The connection that writes, on a file with the current schema.
+///
+/// Errors: `Corrupt` for data of a newer version or another program, `Unavailable` for a file that cannot be written.
+pub(crate) fn open_writer(path: &Path, max_pages: Option<u32>) -> Result<Connection> {
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .sql()?;
+    prepare(&connection)?;
+    // auto_vacuum has to come before the first table; it does nothing on a file that has tables.
+    connection
+        .execute_batch(
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA secure_delete = ON;
+             PRAGMA foreign_keys = ON;
+             PRAGMA cache_size = -8192;
+             PRAGMA journal_size_limit = 16777216;",
+        )
+        .sql()?;
+    migrate(&mut connection, path)?;
+    if let Some(pages) = max_pages {
+        connection.pragma_update(None, "max_page_count", pages).sql()?;
+    }
+    Ok(connection)
+}
+
+/// A connection that reads beside the writer.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).sql()?;
+    prepare(&connection)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048;").sql()?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> Result<()> {
+    connection.busy_timeout(PATIENCE).sql()?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Sorting and statement journals stay in memory: temporary files would be one more place to wipe.
+    connection.execute_batch("PRAGMA temp_store = MEMORY").sql()?;
+    functions::register(connection).sql()
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    let path = path.display();
+    match embedded::migrations::runner().run(connection) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(match error.kind() {
+            Kind::MissingVersion(migration) => Error::Corrupt(format!(
+                "{path} was written by a newer version (schema {}); update the program or use another data folder",
+                migration.version(),
+            )),
+            Kind::DivergentVersion(_, migration) => Error::Corrupt(format!(
+                "{path} has another schema {} than this program",
+                migration.version(),
+            )),
+            _ => Error::Unavailable(format!("{path}: cannot bring the schema up to date: {error}")),
+        }),
+    }
+}

@@ -1,0 +1,51 @@
+//! SQL functions that every connection knows: the filters that SQL cannot say.
+
+use agent_server_storage::{Map, contains};
+use rusqlite::{
+    Connection, Error,
+    functions::{Context, FunctionFlags},
+    types::ValueRef,
+};
+use serde_json::Value;
+
+use crate::{item_filter, zip};
+
+/// Registers the functions.
+///
+/// * `json_contains(json, needle)`: containment as [`contains`] decides it; a null column contains nothing;
+/// * `item_matches(value, filter)`: the filter language of the store;
+/// * `fold(text)`: lower case in every script, for comparing without regard to case.
+pub(crate) fn register(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("json_contains", 2, flags, |context| {
+        let needle = context.get_or_create_aux(1, parse::<Value>)?;
+        with_json(context, |value| contains(value, &needle))
+    })?;
+    connection.create_scalar_function("item_matches", 2, flags, |context| {
+        let filter = context.get_or_create_aux(1, parse::<Map>)?;
+        with_json(context, |value| item_filter::matches(value, &filter))
+    })?;
+    connection.create_scalar_function("fold", 1, flags, |context| {
+        Ok(context.get_raw(0).as_str()?.to_lowercase())
+    })
+}
+
+/// The second argument is the same for every row of a query: it is read once.
+fn parse<T: serde::de::DeserializeOwned>(
+    argument: ValueRef<'_>,
+) -> Result<T, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(serde_json::from_str(argument.as_str()?)?)
+}
+
+fn with_json(context: &Context<'_>, test: impl FnOnce(&Value) -> bool) -> rusqlite::Result<bool> {
+    let column = context.get_raw(0);
+    if column == ValueRef::Null {
+        return Ok(false);
+    }
+    let value: Value = zip::unpack_text(column, |text| serde_json::from_str(text))
+        .map_err(|why| Error::UserFunctionError(why.into()))?
+        .map_err(|error| Error::UserFunctionError(error.into()))?;
+    Ok(test(&value))
+}

@@ -1,0 +1,211 @@
+//! Changes of checkpoints: what a worker's saver asks for, and the removal of a run's traces.
+
+use std::collections::HashSet;
+
+use agent_server_storage::{
+    Error, RawJson, Result, RunId, Scope, ThreadId,
+    checkpoints::{Base, NewCheckpoint, SaverOp, TaskWrites, Write},
+};
+use rusqlite::params;
+
+use crate::{
+    checkpoints::Refs,
+    codec::{Fields, micros},
+    error::SqlResult,
+    tx::Tx,
+    zip::{pack_bytes, pack_json, pack_text},
+};
+
+impl Write for Tx<'_> {
+    fn save(&self, thread: ThreadId, ops: &[SaverOp]) -> Result<()> {
+        if ops.is_empty() {
+            return Ok(());
+        }
+        let key = self.existing_thread(thread)?;
+        for op in ops {
+            match op {
+                SaverOp::Put(checkpoint) => self.put_checkpoint(key, checkpoint)?,
+                SaverOp::Writes(writes) => self.put_writes(key, writes)?,
+                SaverOp::Base(base) => self.put_base(key, base)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn put_live_state(&self, thread: ThreadId, id: &str, state: &RawJson) -> Result<()> {
+        let key = self.existing_thread(thread)?;
+        self.change(
+            "INSERT INTO live_state (thread_key, checkpoint_id, state) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (thread_key) DO UPDATE SET checkpoint_id = excluded.checkpoint_id, state = excluded.state",
+            params![key, id, pack_json(state)],
+        )
+        .sql()?;
+        Ok(())
+    }
+
+    fn delete_checkpoints_of_run(&self, thread: ThreadId, run: RunId) -> Result<()> {
+        let Some(key) = self.thread_key(&Scope::Unrestricted, thread)? else { return Ok(()) };
+        let removed = self.all(
+            "DELETE FROM checkpoint WHERE thread_key = ?1 AND run_id = ?2 RETURNING checkpoint_id, ns",
+            params![key, run.0.as_bytes()],
+            |row| {
+                let fields = Fields::new("checkpoint", row);
+                Ok((fields.text(1)?, fields.text(0)?))
+            },
+        )?;
+        if removed.is_empty() {
+            return Ok(());
+        }
+        self.mark_deleted();
+        for (ns, id) in &removed {
+            for sql in [
+                "DELETE FROM rendered WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
+                "DELETE FROM task WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
+                "DELETE FROM task_write WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
+                "DELETE FROM live_state WHERE thread_key = ?1 AND ?2 = '' AND checkpoint_id = ?3",
+            ] {
+                self.change(sql, params![key, ns, id]).sql()?;
+            }
+        }
+        let namespaces: HashSet<_> = removed.into_iter().map(|(ns, _)| ns).collect();
+        namespaces.iter().try_for_each(|ns| self.sweep_blobs(key, ns))
+    }
+}
+
+impl Tx<'_> {
+    /// Late work for a thread that is gone must fail, not leave rows that nobody owns.
+    fn existing_thread(&self, thread: ThreadId) -> Result<i64> {
+        self.thread_key(&Scope::Unrestricted, thread)?
+            .ok_or_else(|| Error::Backend(format!("thread {thread} is gone").into()))
+    }
+
+    fn put_checkpoint(&self, key: i64, checkpoint: &NewCheckpoint) -> Result<()> {
+        let refs = serde_json::to_string(&checkpoint.refs).expect("pairs of strings are writable");
+        self.change(
+            "INSERT INTO checkpoint (thread_key, ns, checkpoint_id, parent_id, run_id, created_at, step, source, \
+             metadata, refs, small) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+             ON CONFLICT (thread_key, ns, checkpoint_id) DO UPDATE SET parent_id = excluded.parent_id, \
+             run_id = excluded.run_id, created_at = excluded.created_at, step = excluded.step, \
+             source = excluded.source, metadata = excluded.metadata, refs = excluded.refs, small = excluded.small",
+            params![
+                key,
+                checkpoint.ns,
+                checkpoint.id,
+                checkpoint.parent_id,
+                checkpoint.run_id.as_ref().map(|id| id.0.as_bytes()),
+                micros(checkpoint.created_at),
+                checkpoint.step,
+                checkpoint.source,
+                pack_json(&checkpoint.metadata),
+                pack_text(&refs),
+                pack_bytes(&checkpoint.small),
+            ],
+        )
+        .sql()?;
+        for blob in &checkpoint.blobs {
+            self.change(
+                "INSERT INTO channel_blob (thread_key, ns, channel, version, type_tag, bytes) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                params![
+                    key,
+                    checkpoint.ns,
+                    blob.channel,
+                    blob.version,
+                    blob.type_tag,
+                    pack_bytes(&blob.bytes),
+                ],
+            )
+            .sql()?;
+        }
+        Ok(())
+    }
+
+    fn put_writes(&self, key: i64, task: &TaskWrites) -> Result<()> {
+        const INSERT: &str = "INSERT INTO task_write (thread_key, ns, checkpoint_id, task_id, idx, task_path, channel, \
+                              type_tag, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ";
+        for write in &task.writes {
+            // The library's special channels (errors, interrupts, answers) are replaced, output is kept.
+            let conflict = if write.idx < 0 {
+                "ON CONFLICT (thread_key, ns, checkpoint_id, task_id, idx) DO UPDATE SET \
+                 task_path = excluded.task_path, channel = excluded.channel, type_tag = excluded.type_tag, \
+                 bytes = excluded.bytes"
+            } else {
+                "ON CONFLICT DO NOTHING"
+            };
+            self.change(
+                &format!("{INSERT}{conflict}"),
+                params![
+                    key,
+                    task.ns,
+                    task.checkpoint_id,
+                    task.task_id,
+                    write.idx,
+                    task.task_path,
+                    write.channel,
+                    write.type_tag,
+                    pack_bytes(&write.bytes),
+                ],
+            )
+            .sql()?;
+        }
+        self.change(
+            "INSERT INTO task (thread_key, ns, checkpoint_id, task_id, task_path, status) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (thread_key, ns, checkpoint_id, task_id) \
+             DO UPDATE SET task_path = excluded.task_path, status = excluded.status",
+            params![
+                key,
+                task.ns,
+                task.checkpoint_id,
+                task.task_id,
+                task.task_path,
+                pack_json(&task.status),
+            ],
+        )
+        .sql()?;
+        Ok(())
+    }
+
+    fn put_base(&self, key: i64, base: &Base) -> Result<()> {
+        self.change(
+            "INSERT INTO rendered (thread_key, ns, checkpoint_id, next, tasks, state_values) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (thread_key, ns, checkpoint_id) \
+             DO UPDATE SET next = excluded.next, tasks = excluded.tasks, state_values = excluded.state_values",
+            params![
+                key,
+                base.ns,
+                base.checkpoint_id,
+                pack_json(&base.next),
+                pack_json(&base.tasks),
+                pack_json(&base.values),
+            ],
+        )
+        .sql()?;
+        Ok(())
+    }
+
+    /// Removes the values that no checkpoint of the namespace refers to.
+    fn sweep_blobs(&self, key: i64, ns: &str) -> Result<()> {
+        let mut used = HashSet::new();
+        self.all(
+            "SELECT checkpoint_id, refs FROM checkpoint WHERE thread_key = ?1 AND ns = ?2",
+            params![key, ns],
+            |row| {
+                used.extend(Fields::new("checkpoint", row).parsed::<Refs>(1)?);
+                Ok(())
+            },
+        )?;
+        let stored = self.all(
+            "SELECT channel, version FROM channel_blob WHERE thread_key = ?1 AND ns = ?2",
+            params![key, ns],
+            |row| Ok((row.get(0).sql()?, row.get(1).sql()?)),
+        )?;
+        for blob in stored.iter().filter(|blob| !used.contains(*blob)) {
+            self.change(
+                "DELETE FROM channel_blob WHERE thread_key = ?1 AND ns = ?2 AND channel = ?3 AND version = ?4",
+                params![key, ns, blob.0, blob.1],
+            )
+            .sql()?;
+        }
+        Ok(())
+    }
+}

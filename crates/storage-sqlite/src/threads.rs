@@ -1,0 +1,224 @@
+//! Threads. Their large columns live in `thread_state`, so that a change of status does not rewrite them.
+
+use agent_server_storage::{
+    Page, RawJson, Result, Scope, SortOrder, ThreadId,
+    threads::{Changes, Columns, Filter, Read, SortBy, Thread, ThreadStatus, Write},
+};
+use rusqlite::{Row, ToSql, params};
+
+use crate::{
+    codec::{Fields, map_text, micros},
+    error::SqlResult,
+    tx::{Tx, Where, direction},
+    zip::pack_json,
+};
+
+fn header(fields: &Fields<'_>) -> Result<Thread> {
+    Ok(Thread {
+        thread_id: fields.uuid(0)?.into(),
+        created_at: fields.time(1)?,
+        updated_at: fields.time(2)?,
+        state_updated_at: fields.time(3)?,
+        status: fields.word(4, ThreadStatus::parse)?,
+        metadata: fields.map(5)?,
+        config: fields.map(6)?,
+        values: None,
+        interrupts: None,
+        error: None,
+    })
+}
+
+fn full(row: &Row<'_>) -> Result<Thread> {
+    let fields = Fields::new("thread", row);
+    Ok(Thread {
+        values: fields.opt_json(7)?,
+        interrupts: fields.opt_json(8)?,
+        error: fields.opt_json(9)?,
+        ..header(&fields)?
+    })
+}
+
+/// The beginning of a query and the function that reads its rows.
+type Selection = (&'static str, fn(&Row<'_>) -> Result<Thread>);
+
+fn selection(columns: Columns) -> Selection {
+    match columns {
+        Columns::Header => (
+            "SELECT thread_id, created_at, updated_at, state_updated_at, status, metadata, config FROM thread",
+            |row| header(&Fields::new("thread", row)),
+        ),
+        Columns::Full => (
+            "SELECT thread_id, created_at, updated_at, state_updated_at, status, metadata, config, state_values, \
+             interrupts, error FROM thread LEFT JOIN thread_state USING (thread_key)",
+            full,
+        ),
+    }
+}
+
+fn condition(scope: &Scope, filter: &Filter) -> Where {
+    let mut condition = Where::default();
+    if let Some(ids) = &filter.ids {
+        let ids: Vec<_> = ids.iter().map(|id| id.0.simple().to_string()).collect();
+        let ids = serde_json::Value::from(ids).to_string();
+        condition.and("thread_id IN (SELECT unhex(value) FROM json_each(?))", ids);
+    }
+    if let Some(status) = filter.status {
+        condition.and("status = ?", status.as_str().to_owned());
+    }
+    if let Some(metadata) = &filter.metadata {
+        condition.and_contains("metadata", metadata);
+    }
+    condition.and_scope("metadata", scope);
+    if let Some(values) = &filter.values {
+        // A subquery, because a search for headers does not join the table.
+        condition.and(
+            "json_contains((SELECT s.state_values FROM thread_state s WHERE s.thread_key = thread.thread_key), ?)",
+            map_text(values),
+        );
+    }
+    condition
+}
+
+impl Read for Tx<'_> {
+    fn get_thread(&self, scope: &Scope, id: ThreadId, columns: Columns) -> Result<Option<Thread>> {
+        let (select, read) = selection(columns);
+        let sql = format!("{select} WHERE thread_id = ?1");
+        let found = self.first(&sql, [id.0.as_bytes()], read)?;
+        Ok(found.filter(|thread| scope.allows(&thread.metadata)))
+    }
+
+    fn search_threads(
+        &self,
+        scope: &Scope,
+        filter: &Filter,
+        (by, order): (SortBy, SortOrder),
+        page: Page,
+        columns: Columns,
+    ) -> Result<Vec<Thread>> {
+        let key = match by {
+            SortBy::ThreadId => "thread_id",
+            SortBy::Status => "status",
+            SortBy::CreatedAt => "created_at",
+            SortBy::UpdatedAt => "updated_at",
+            SortBy::StateUpdatedAt => "state_updated_at",
+        };
+        let direction = direction(order);
+        let (select, read) = selection(columns);
+        let mut condition = condition(scope, filter);
+        condition.param(page.limit);
+        condition.param(page.offset);
+        let sql = format!(
+            "{select}{} ORDER BY {key} {direction}, thread_id {direction} LIMIT ? OFFSET ?",
+            condition.sql(),
+        );
+        self.all(&sql, condition.params(), read)
+    }
+
+    fn count_threads(&self, scope: &Scope, filter: &Filter) -> Result<u64> {
+        let condition = condition(scope, filter);
+        let sql = format!("SELECT count(*) FROM thread{}", condition.sql());
+        self.count(&sql, condition.params())
+    }
+}
+
+impl Write for Tx<'_> {
+    fn insert_thread(&self, thread: &Thread) -> Result<()> {
+        let key = self.first(
+            "INSERT INTO thread (thread_id, created_at, updated_at, state_updated_at, status, metadata, config) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (thread_id) DO NOTHING RETURNING thread_key",
+            params![
+                thread.thread_id.0.as_bytes(),
+                micros(thread.created_at),
+                micros(thread.updated_at),
+                micros(thread.state_updated_at),
+                thread.status.as_str(),
+                map_text(&thread.metadata),
+                map_text(&thread.config),
+            ],
+            |row| row.get::<_, i64>(0).sql(),
+        )?;
+        let key = key.ok_or(agent_server_storage::Error::Duplicate("thread"))?;
+        let given = |json: &Option<RawJson>| json.clone().map(Some);
+        self.put_state(
+            key,
+            &Changes {
+                values: given(&thread.values),
+                interrupts: given(&thread.interrupts),
+                error: given(&thread.error),
+                ..Changes::default()
+            },
+        )
+    }
+
+    fn update_thread(&self, scope: &Scope, id: ThreadId, changes: &Changes) -> Result<bool> {
+        let Some(key) = self.thread_key(scope, id)? else { return Ok(false) };
+        let mut set = Columned::default();
+        set.add("updated_at", changes.updated_at.map(micros));
+        set.add("state_updated_at", changes.state_updated_at.map(micros));
+        set.add("status", changes.status.map(ThreadStatus::as_str));
+        set.add("metadata", changes.metadata.as_ref().map(map_text));
+        set.add("config", changes.config.as_ref().map(map_text));
+        if !set.names.is_empty() {
+            // Only the columns that change: naming an indexed column rewrites its index.
+            let assignments: Vec<_> = set.names.iter().map(|name| format!("{name} = ?")).collect();
+            let sql = format!("UPDATE thread SET {} WHERE thread_key = ?", assignments.join(", "));
+            set.add("thread_key", Some(key));
+            self.change(&sql, set.params()).sql()?;
+        }
+        self.put_state(key, changes)?;
+        Ok(true)
+    }
+
+    fn delete_thread(&self, scope: &Scope, id: ThreadId) -> Result<bool> {
+        let Some(key) = self.thread_key(scope, id)? else { return Ok(false) };
+        // Everything below goes with the row it refers to.
+        Ok(self.delete("DELETE FROM thread WHERE thread_key = ?1", [key])? > 0)
+    }
+}
+
+impl Tx<'_> {
+    fn put_state(&self, key: i64, changes: &Changes) -> Result<()> {
+        let mut set = Columned::default();
+        for (name, change) in [
+            ("state_values", &changes.values),
+            ("interrupts", &changes.interrupts),
+            ("error", &changes.error),
+        ] {
+            set.add(name, change.as_ref().map(|json| json.as_ref().map(pack_json)));
+        }
+        if set.names.is_empty() {
+            return Ok(());
+        }
+        let update: Vec<_> =
+            set.names.iter().map(|name| format!("{name} = excluded.{name}")).collect();
+        let sql = format!(
+            "INSERT INTO thread_state ({}, thread_key) VALUES ({}?) ON CONFLICT (thread_key) DO UPDATE SET {}",
+            set.names.join(", "),
+            "?, ".repeat(set.names.len()),
+            update.join(", "),
+        );
+        set.add("thread_key", Some(key));
+        self.change(&sql, set.params()).sql()?;
+        Ok(())
+    }
+}
+
+/// Columns that a statement sets, with their values.
+#[derive(Default)]
+struct Columned<'a> {
+    names: Vec<&'static str>,
+    values: Vec<Box<dyn ToSql + 'a>>,
+}
+
+impl<'a> Columned<'a> {
+    fn add(&mut self, name: &'static str, value: Option<impl ToSql + 'a>) {
+        if let Some(value) = value {
+            self.names.push(name);
+            self.values.push(Box::new(value));
+        }
+    }
+
+    fn params(self) -> impl rusqlite::Params + use<'a> {
+        rusqlite::params_from_iter(self.values)
+    }
+}

@@ -1,0 +1,160 @@
+//! One transaction on one connection, and the few ways in which the resources use it.
+
+use std::cell::Cell;
+
+use agent_server_storage::{Map, ReadTx, Result, Scope, SortOrder, ThreadId, WriteTx};
+use rusqlite::{Connection, Params, Row, types::Value};
+
+use crate::{
+    codec::{Fields, map_text},
+    error::SqlResult,
+};
+
+/// An open transaction. Reads and writes are in the modules of the resources.
+pub(crate) struct Tx<'a> {
+    connection: &'a Connection,
+    /// Whether something was deleted whose bytes must leave the files.
+    deleted: Cell<bool>,
+}
+
+impl ReadTx for Tx<'_> {}
+impl WriteTx for Tx<'_> {}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn new(connection: &'a Connection) -> Self {
+        Self { connection, deleted: Cell::new(false) }
+    }
+
+    /// Whether rows were deleted.
+    pub(crate) fn has_deleted(&self) -> bool {
+        self.deleted.get()
+    }
+
+    /// The first row, if there is one.
+    pub(crate) fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.connection.prepare_cached(sql).sql()?;
+        let mut rows = statement.query(params).sql()?;
+        rows.next().sql()?.map(read).transpose()
+    }
+
+    /// All rows.
+    pub(crate) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.connection.prepare_cached(sql).sql()?;
+        let mut rows = statement.query(params).sql()?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().sql()? {
+            found.push(read(row)?);
+        }
+        Ok(found)
+    }
+
+    /// The number in the only row.
+    pub(crate) fn count(&self, sql: &str, params: impl Params) -> Result<u64> {
+        let count = self.first(sql, params, |row| row.get::<_, i64>(0).sql())?;
+        Ok(count.unwrap_or(0).try_into().unwrap_or(0))
+    }
+
+    /// Runs a statement that changes rows; their number.
+    pub(crate) fn change(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    /// Runs a statement that deletes rows; their number. Their bytes are wiped from the log soon after the commit.
+    pub(crate) fn delete(&self, sql: &str, params: impl Params) -> Result<usize> {
+        let count = self.change(sql, params).sql()?;
+        if count > 0 {
+            self.deleted.set(true);
+        }
+        Ok(count)
+    }
+
+    /// Marks that the transaction replaced or removed rows other than through [`Tx::delete`].
+    pub(crate) fn mark_deleted(&self) {
+        self.deleted.set(true);
+    }
+
+    /// The key of the rows below a thread, if the thread is there and visible.
+    pub(crate) fn thread_key(&self, scope: &Scope, id: ThreadId) -> Result<Option<i64>> {
+        let id = id.0.as_bytes();
+        if *scope == Scope::Unrestricted {
+            let sql = "SELECT thread_key FROM thread WHERE thread_id = ?1";
+            return self.first(sql, [id], |row| row.get(0).sql());
+        }
+        let sql = "SELECT thread_id, thread_key, metadata FROM thread WHERE thread_id = ?1";
+        let found = self.first(sql, [id], |row| {
+            let fields = Fields::new("thread", row);
+            Ok((fields.get(1)?, fields.map(2)?))
+        })?;
+        Ok(found.and_then(|(key, metadata)| scope.allows(&metadata).then_some(key)))
+    }
+
+    /// Whether the thread is there and visible.
+    pub(crate) fn thread_visible(&self, scope: &Scope, id: ThreadId) -> Result<bool> {
+        // A row below a thread cannot be there without its thread.
+        Ok(*scope == Scope::Unrestricted || self.thread_key(scope, id)?.is_some())
+    }
+}
+
+/// The condition of a search, put together from the parts that were asked for.
+#[derive(Default)]
+pub(crate) struct Where {
+    sql: String,
+    params: Vec<Value>,
+}
+
+impl Where {
+    /// Adds a condition with one parameter, written `?`.
+    pub(crate) fn and(&mut self, condition: &str, param: impl Into<Value>) {
+        self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+        self.sql.push_str(condition);
+        self.params.push(param.into());
+    }
+
+    /// Adds containment of `needle` in a JSON column.
+    pub(crate) fn and_contains(&mut self, column: &str, needle: &Map) {
+        // An empty object is contained in every object.
+        if !needle.is_empty() {
+            self.and(&format!("json_contains({column}, ?)"), map_text(needle));
+        }
+    }
+
+    /// Adds what the scope hides.
+    pub(crate) fn and_scope(&mut self, column: &str, scope: &Scope) {
+        if let Scope::Metadata(needle) = scope {
+            self.and_contains(column, needle);
+        }
+    }
+
+    /// Adds a parameter that stands after the condition.
+    pub(crate) fn param(&mut self, param: impl Into<Value>) {
+        self.params.push(param.into());
+    }
+
+    /// The text, from ` WHERE` on; empty without conditions.
+    pub(crate) fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// The parameters in order.
+    pub(crate) fn params(self) -> impl Params {
+        rusqlite::params_from_iter(self.params)
+    }
+}
+
+/// The word after a sort key.
+pub(crate) fn direction(order: SortOrder) -> &'static str {
+    match order {
+        SortOrder::Asc => "ASC",
+        SortOrder::Desc => "DESC",
+    }
+}
