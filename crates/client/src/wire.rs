@@ -69,8 +69,8 @@ impl RawJson {
     /// # Errors
     /// It is not.
     pub fn from_string(text: String) -> serde_json::Result<Self> {
-        serde_json::from_str::<&RawValue>(&text)?;
-        Ok(Self(text.into()))
+        let trimmed = serde_json::from_str::<&RawValue>(&text)?.get();
+        Ok(Self(trimmed.into()))
     }
 
     /// Takes text that is known to be one JSON value, such as what was checked when it was stored.
@@ -213,6 +213,7 @@ mod tests {
         assert!(RawJson::from_string("{".to_owned()).is_err());
         assert!("1 2".parse::<RawJson>().is_err());
         assert!(RawJson::null().is_null());
+        assert!(RawJson::from_string(" null\n".to_owned()).expect("JSON").is_null());
         assert_eq!(RawJson::from(json!({"a": 1})), RawJson::trusted(r#"{"a":1}"#));
         assert_eq!(
             RawJson::of(&[1, 2]).expect("JSON").parse::<Vec<u8>>().expect("numbers"),

@@ -8,6 +8,7 @@ mod build;
 pub mod client;
 #[cfg(feature = "conformance")]
 mod conformance;
+mod document;
 mod error;
 pub mod lower;
 pub mod names;

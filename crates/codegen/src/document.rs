@@ -1,0 +1,75 @@
+//! Reading the document: what is where in it.
+
+use serde_json::{Map, Value};
+
+use crate::{Error, names};
+
+const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+/// An operation of the document, in place.
+#[derive(Clone, Copy)]
+pub(crate) struct Operation<'a> {
+    pub(crate) path: &'a str,
+    /// In lower case, as the document writes it.
+    pub(crate) method: &'a str,
+    pub(crate) value: &'a Value,
+}
+
+impl<'a> Operation<'a> {
+    /// `GET /threads/{thread_id}`, to say where something is wrong.
+    pub(crate) fn place(&self) -> String {
+        format!("{} {}", self.method.to_uppercase(), self.path)
+    }
+
+    pub(crate) fn id(&self) -> &'a str {
+        text(&self.value["operationId"])
+    }
+
+    pub(crate) fn short_name(&self) -> Result<String, Error> {
+        names::short_name(self.id())
+            .map_err(|error| Error::new(format!("{}: {error}", self.place())))
+    }
+
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &'a Value> + use<'a> {
+        self.value["parameters"].as_array().into_iter().flatten()
+    }
+
+    /// Status and response of everything that is a success, which statuses marked `x-failure` are not.
+    pub(crate) fn successes(&self) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
+        entries(&self.value["responses"]).filter(|(status, response)| is_success(status, response))
+    }
+
+    /// The other responses.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
+        entries(&self.value["responses"]).filter(|(status, response)| !is_success(status, response))
+    }
+}
+
+/// Whether a response is what the caller wanted.
+pub(crate) fn is_success(status: &str, response: &Value) -> bool {
+    status.starts_with('2') && response["x-failure"] != true
+}
+
+/// The operations in the order of the document.
+pub(crate) fn operations(document: &Value) -> impl Iterator<Item = Operation<'_>> {
+    entries(&document["paths"]).flat_map(|(path, item)| {
+        entries(item)
+            .filter(|(method, _)| METHODS.contains(&method.as_str()))
+            .map(move |(method, value)| Operation { path, method, value })
+    })
+}
+
+/// Name of the component that a schema refers to.
+pub(crate) fn ref_name(schema: &Value) -> Option<&str> {
+    schema.get("$ref")?.as_str()?.strip_prefix("#/components/schemas/")
+}
+
+/// Members of an object; none of anything else.
+pub(crate) fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flat_map(Map::iter)
+}
+
+/// The text of a string; empty for anything else.
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
