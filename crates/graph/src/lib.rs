@@ -12,6 +12,7 @@ mod channel;
 pub mod demo;
 mod executor;
 mod ids;
+mod invocation;
 mod messages;
 mod node;
 mod progress;
@@ -22,7 +23,8 @@ pub type Map = serde_json::Map<String, serde_json::Value>;
 
 pub use builder::{Graph, GraphBuilder};
 pub use channel::{Channel, Reducer};
-pub use executor::{Command, Event, Finished, Input, Invocation, Names, Observer, Stop, run};
+pub use executor::run;
+pub use invocation::{Command, Event, Finished, Input, Invocation, Names, Observer, Stop};
 pub use messages::{Accumulator, ai_message, text_of};
 pub use node::{Context, Failure, NodeError};
 pub use progress::{
