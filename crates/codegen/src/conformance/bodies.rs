@@ -24,7 +24,7 @@ pub(super) fn unread() -> Vec<Case> {
         .into()
 }
 
-/// Cases for a body that follows a component. With `all` every property is tried, else only what is required.
+/// Cases for a body that follows a component. With `all` every property is broken, else only what is required.
 pub(super) fn cases(
     document: &Value,
     component: &str,
@@ -40,10 +40,10 @@ pub(super) fn cases(
     }
     let mut walk = Walk { document, component, rules, inside: "", example, cases: Vec::new() };
     walk.outermost();
+    let accepted = walk.accepted(success);
+    walk.cases.extend(accepted);
     if all {
         walk.properties();
-        let accepted = walk.accepted(success);
-        walk.cases.extend(accepted);
         if ["AssistantCreate", "AssistantPatch"].contains(&component) {
             // Their `config` is any object in the schema; what is in it is checked as a document of its own.
             walk.rules = Rules::of(document, "Config")?;

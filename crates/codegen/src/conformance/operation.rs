@@ -31,7 +31,7 @@ pub(super) struct Cases {
 /// The cases of all operations, in the order of the document.
 pub(super) fn all(document: &Value) -> Result<Vec<Cases>, Error> {
     let mut found = Vec::new();
-    // What a schema allows is tried on the first operation that uses it, what it requires on every one.
+    // A schema is broken in every way on the first operation that uses it, on the others only where it counts most.
     let mut seen = HashSet::new();
     for (path, item) in schema::entries(&document["paths"]) {
         for (_, operation) in

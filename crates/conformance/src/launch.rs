@@ -1,0 +1,184 @@
+//! Starting the server of this workspace to judge it.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// Largest request body of a server started here, bytes: small, so that larger ones can be sent.
+const BODY_LIMIT: u64 = 8 << 20;
+
+/// Largest file of a server whose disk is to be full, in blocks of 512 bytes.
+const FILE_LIMIT_BLOCKS: u32 = 16 << 10;
+
+/// Loading Python graphs on a busy machine takes seconds.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Variables that programs need anywhere. Others could change the server's settings.
+const PASSED_ON: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LANG"];
+
+/// What the server runs.
+#[derive(Clone, Debug)]
+pub enum Graphs {
+    /// The graph that is built into the binary.
+    Demo,
+    /// A Python project.
+    Python {
+        /// Its langgraph.json.
+        config: PathBuf,
+        /// An interpreter that has the project's dependencies.
+        interpreter: PathBuf,
+    },
+}
+
+/// How the disk of the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// As the machine has it.
+    Roomy,
+    /// Files end at a size that can be reached.
+    Small,
+}
+
+/// A running server with a data folder of its own.
+pub struct Server {
+    child: Child,
+    url: String,
+    log: PathBuf,
+    /// Removed at the end.
+    folder: TempDir,
+}
+
+impl Server {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Errors
+    /// It ends or stays silent; the error has the end of its log.
+    pub async fn start(binary: &Path, graphs: &Graphs) -> Result<Self> {
+        Self::start_on(binary, graphs, Disk::Roomy).await
+    }
+
+    pub(crate) async fn start_on(binary: &Path, graphs: &Graphs, disk: Disk) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("conformance").tempdir()?;
+        let log = folder.path().join("server.log");
+        let port = free_port()?;
+        let mut command = match disk {
+            Disk::Roomy => Command::new(binary),
+            Disk::Small => with_small_files(binary),
+        };
+        command.args(["dev", "--offline", "--no-reload", "--port", &port.to_string()]);
+        command.arg("--data-dir").arg(folder.path().join("data"));
+        command.args(["--max-body-bytes", &BODY_LIMIT.to_string()]);
+        if let Graphs::Python { config, interpreter } = graphs {
+            command.arg("--config").arg(config).arg("--python").arg(interpreter);
+        }
+        command.current_dir(folder.path()).env_clear();
+        command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        let output = match disk {
+            Disk::Roomy => Stdio::from(File::create(&log)?),
+            // A log would end at the same size as the data.
+            Disk::Small => Stdio::null(),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output).kill_on_drop(true);
+        let child =
+            command.spawn().with_context(|| format!("{} cannot be started", binary.display()))?;
+        let mut server = Self { child, url: format!("http://127.0.0.1:{port}"), log, folder };
+        server.wait_until_ready().await?;
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Largest request body that it accepts, bytes.
+    pub(crate) fn body_limit(&self) -> u64 {
+        BODY_LIMIT
+    }
+
+    /// Ends it as an operator would.
+    ///
+    /// # Errors
+    /// It does not end, or reports a failure when it does.
+    pub async fn stop(mut self) -> Result<()> {
+        let id = self.child.id().context("the server has ended by itself")?;
+        let id = rustix::process::Pid::from_raw(id.try_into()?).context("the server has no id")?;
+        rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
+        let ended = tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await;
+        let status = ended.context("the server goes on 20 s after SIGTERM")??;
+        ensure!(status.success(), "the server ended with {status}\n{}", self.log_end());
+        self.folder.close()?;
+        Ok(())
+    }
+
+    /// The last lines of its log.
+    pub fn log_end(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    async fn wait_until_ready(&mut self) -> Result<()> {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+        let since = Instant::now();
+        while since.elapsed() < START_LIMIT {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended with {status} at its start\n{}", self.log_end());
+            }
+            let answer = client.get(format!("{}/ok", self.url)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("the server does not answer after {} s\n{}", START_LIMIT.as_secs(), self.log_end())
+    }
+}
+
+/// The binary of this workspace, built if it is not up to date.
+///
+/// # Errors
+/// It does not compile.
+pub(crate) fn build() -> Result<PathBuf> {
+    // This program, or a test of it, was put beside the binary by the same cargo.
+    let own = std::env::current_exe()?;
+    let mut folder = own.parent().context("this program is in no folder")?;
+    if folder.ends_with("deps") {
+        folder = folder.parent().context("deps is in no folder")?;
+    }
+    let mut command = std::process::Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    command.args(["build", "--quiet", "-p", "agent-server"]);
+    if folder.ends_with("release") {
+        command.arg("--release");
+    }
+    command.current_dir(workspace());
+    ensure!(command.status()?.success(), "the server cannot be built");
+    Ok(folder.join("agent-server"))
+}
+
+/// The root of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Limits the size of files, beyond which writing fails without a signal: to the server a disk that is full.
+fn with_small_files(binary: &Path) -> Command {
+    let script = format!("trap '' XFSZ; ulimit -f {FILE_LIMIT_BLOCKS}; exec \"$@\"");
+    let mut command = Command::new("sh");
+    command.args([OsString::from("-c"), script.into(), "sh".into(), binary.into()]);
+    command
+}

@@ -1,0 +1,166 @@
+//! Documented answers that a single request cannot bring about, by hand: a duplicate, a busy thread, a full disk.
+//!
+//! [`TABLE`] has an entry for every status that the generated files leave to it, and no other; a test compares them. An
+//! entry says by which [`Means`] the answer comes about. Operations that are not implemented have none yet.
+
+mod stories;
+
+use anyhow::Result;
+use futures::future::BoxFuture;
+
+use crate::{request::Request, session::Session};
+
+/// The entry of an operation's status.
+pub(crate) struct Scenario {
+    /// Short names of the operations.
+    pub(crate) operations: &'static [&'static str],
+    /// The documented status.
+    pub(crate) status: u16,
+    /// How it comes about.
+    pub(crate) means: Means,
+}
+
+/// How a documented answer comes about.
+#[derive(Clone, Copy)]
+pub(crate) enum Means {
+    /// Something is done first, then a certain request is sent.
+    Story(Story),
+    /// The body is announced to be larger than the server takes.
+    LargeBody,
+    /// The plain request, while nothing can be written.
+    FullDisk,
+    /// A client cannot bring it about; why.
+    Unreachable(&'static str),
+}
+
+/// Does what must be done first, and says what to send then.
+pub(crate) type Story = for<'a> fn(Stage<'a>) -> BoxFuture<'a, Result<Told>>;
+
+/// Where a story plays.
+pub(crate) struct Stage<'a> {
+    /// The server.
+    pub(crate) session: &'a Session,
+    /// The plain request of the operation, with fixtures of its own.
+    pub(crate) plain: Request,
+}
+
+/// The outcome of a story.
+pub(crate) enum Told {
+    /// To be sent now. The answer may have any text.
+    Send(Request),
+    /// To be sent now. The answer must have this `detail`.
+    Refused(Request, String),
+    /// The server lacks what the story needs.
+    Skip(String),
+}
+
+/// Gives an async function the form of a [`Story`].
+macro_rules! story {
+    ($name:ident) => {
+        Means::Story(|stage| Box::pin(stories::$name(stage)))
+    };
+}
+
+const CREATE_RUNS: &[&str] = &["create_run", "stream_run", "wait_run"];
+const CREATE_STATELESS: &[&str] =
+    &["create_stateless_run", "stream_stateless_run", "wait_stateless_run"];
+const HEALTH: &[&str] = &["health_check", "health_check_root"];
+const GRAPH_BUILDERS: &[&str] = &["get_assistant_graph", "get_assistant_schemas"];
+
+/// All entries.
+pub(crate) const TABLE: &[Scenario] = &[
+    entry(&["create_assistant", "patch_assistant"], 400, story!(configurable_and_context)),
+    entry(
+        &["create_assistant", "search_assistants", "count_assistants"],
+        404,
+        story!(unknown_graph),
+    ),
+    entry(&["create_assistant"], 409, story!(assistant_exists)),
+    entry(GRAPH_BUILDERS, 400, story!(graph_refuses)),
+    entry(GRAPH_BUILDERS, 424, story!(not_a_graph)),
+    entry(&["get_assistant_graph"], 404, story!(unknown_assistant)),
+    entry(&["create_thread"], 201, story!(supersteps_without_graph)),
+    entry(&["create_thread"], 400, story!(supersteps_of_unknown_node)),
+    entry(&["create_thread"], 409, story!(thread_exists)),
+    entry(&["search_threads"], 400, story!(ids_not_uuids)),
+    entry(
+        &["count_threads"],
+        404,
+        Means::Unreachable("nothing that the filter can name must exist"),
+    ),
+    entry(&["update_thread_state"], 400, story!(update_by_unknown_node)),
+    entry(&["update_thread_state"], 409, story!(update_of_busy_thread)),
+    entry(&["patch_thread"], 200, story!(plain)),
+    entry(&["patch_thread"], 204, story!(minimal)),
+    entry(CREATE_RUNS, 400, story!(configurable_and_context)),
+    entry(CREATE_RUNS, 409, story!(busy_thread)),
+    entry(&["cancel_run"], 200, story!(waiting)),
+    entry(&["cancel_run"], 202, story!(plain)),
+    entry(CREATE_STATELESS, 400, story!(resume_without_thread)),
+    entry(CREATE_STATELESS, 404, story!(run_of_unknown_assistant)),
+    entry(
+        CREATE_STATELESS,
+        409,
+        Means::Unreachable("a run without a thread has nothing that it could conflict with"),
+    ),
+    entry(HEALTH, 500, Means::Unreachable("nothing that a client does breaks the server")),
+    entry(
+        HEALTH,
+        503,
+        Means::Unreachable("storage that cannot be read answers so, a full disk can be read"),
+    ),
+    entry(
+        &[
+            "create_assistant",
+            "search_assistants",
+            "count_assistants",
+            "patch_assistant",
+            "create_thread",
+            "search_threads",
+            "count_threads",
+            "patch_thread",
+            "update_thread_state",
+            "post_thread_state_at_checkpoint",
+            "get_thread_history_post",
+            "create_run",
+            "stream_run",
+            "wait_run",
+            "create_stateless_run",
+            "stream_stateless_run",
+            "wait_stateless_run",
+        ],
+        413,
+        Means::LargeBody,
+    ),
+    entry(
+        &[
+            "create_assistant",
+            "patch_assistant",
+            "delete_assistant",
+            "create_thread",
+            "patch_thread",
+            "update_thread_state",
+            "delete_thread",
+            "create_run",
+            "stream_run",
+            "wait_run",
+            "delete_run",
+            "cancel_run",
+            "create_stateless_run",
+            "stream_stateless_run",
+            "wait_stateless_run",
+        ],
+        503,
+        Means::FullDisk,
+    ),
+];
+
+const fn entry(operations: &'static [&'static str], status: u16, means: Means) -> Scenario {
+    Scenario { operations, status, means }
+}
+
+/// The means of an operation's status.
+pub(crate) fn find(operation: &str, status: u16) -> Option<Means> {
+    let has = |entry: &&Scenario| entry.status == status && entry.operations.contains(&operation);
+    TABLE.iter().find(has).map(|entry| entry.means)
+}

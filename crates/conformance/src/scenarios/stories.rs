@@ -1,0 +1,148 @@
+//! The stories: what is done first, and what is sent then. Texts are those of the reference.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::{Stage, Told};
+use crate::{
+    fixtures::{NEVER, new_id},
+    request::Request,
+    session::Session,
+};
+
+const BOTH_GIVEN: &str = "Cannot specify both configurable and context. Prefer setting context alone. Context was \
+                          introduced in LangGraph 0.6.0 and is the long term planned replacement for configurable.";
+const BUSY: &str = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.";
+
+/// A node that no graph has.
+const NO_NODE: &str = "no-such-node";
+
+/// Graphs of `tests/project` that do not work.
+const REFUSING: &str = "refusing";
+const NOT_A_GRAPH: &str = "not_a_graph";
+
+/// Nothing comes first.
+pub(super) async fn plain(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Send(stage.plain))
+}
+
+pub(super) async fn configurable_and_context(stage: Stage<'_>) -> Result<Told> {
+    let both =
+        json!({ "config": { "configurable": { "model": "a" } }, "context": { "model": "b" } });
+    Ok(Told::Refused(stage.plain.with(both), BOTH_GIVEN.to_owned()))
+}
+
+pub(super) async fn unknown_graph(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Send(stage.plain.with(json!({ "graph_id": "no-such-graph" }))))
+}
+
+pub(super) async fn assistant_exists(stage: Stage<'_>) -> Result<Told> {
+    let id = new_id();
+    let request = stage.plain.with(json!({ "assistant_id": id }));
+    stage.session.call(request.clone()).await?;
+    Ok(Told::Refused(request, format!("Assistant {id} already exists")))
+}
+
+pub(super) async fn unknown_assistant(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Send(stage.plain.path("assistant_id", new_id())))
+}
+
+pub(super) async fn graph_refuses(stage: Stage<'_>) -> Result<Told> {
+    match assistant_of(stage.session, REFUSING).await? {
+        Some(id) => Ok(Told::Refused(
+            stage.plain.path("assistant_id", id),
+            "This graph refuses.".to_owned(),
+        )),
+        None => Ok(lacks(REFUSING)),
+    }
+}
+
+pub(super) async fn not_a_graph(stage: Stage<'_>) -> Result<Told> {
+    match assistant_of(stage.session, NOT_A_GRAPH).await? {
+        Some(id) => Ok(Told::Send(stage.plain.path("assistant_id", id))),
+        None => Ok(lacks(NOT_A_GRAPH)),
+    }
+}
+
+pub(super) async fn supersteps_without_graph(stage: Stage<'_>) -> Result<Told> {
+    let update = json!({ "values": {}, "as_node": stage.session.node });
+    Ok(Told::Send(stage.plain.with(json!({ "supersteps": [{ "updates": [update] }] }))))
+}
+
+pub(super) async fn supersteps_of_unknown_node(stage: Stage<'_>) -> Result<Told> {
+    let body = json!({
+        "metadata": { "graph_id": stage.session.graph_id },
+        "supersteps": [{ "updates": [{ "values": {}, "as_node": NO_NODE }] }],
+    });
+    Ok(Told::Refused(stage.plain.with(body), format!("Node {NO_NODE} does not exist")))
+}
+
+pub(super) async fn thread_exists(stage: Stage<'_>) -> Result<Told> {
+    let id = new_id();
+    let request = stage.plain.with(json!({ "thread_id": id }));
+    stage.session.call(request.clone()).await?;
+    Ok(Told::Refused(request, format!("Thread with ID {id} already exists")))
+}
+
+pub(super) async fn ids_not_uuids(stage: Stage<'_>) -> Result<Told> {
+    let request = Request::to(stage.plain.operation.name)?.body(json!({ "ids": ["x"] }));
+    Ok(Told::Refused(request, "Invalid thread ID x".to_owned()))
+}
+
+pub(super) async fn update_by_unknown_node(stage: Stage<'_>) -> Result<Told> {
+    let request = stage.plain.with(json!({ "as_node": NO_NODE }));
+    Ok(Told::Refused(request, format!("Node {NO_NODE} does not exist")))
+}
+
+pub(super) async fn update_of_busy_thread(stage: Stage<'_>) -> Result<Told> {
+    occupy(&stage).await?;
+    let text = "Thread is busy with a running job. Cannot update state.";
+    Ok(Told::Refused(stage.plain, text.to_owned()))
+}
+
+pub(super) async fn minimal(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Send(stage.plain.header("Prefer", "return=minimal")))
+}
+
+pub(super) async fn busy_thread(stage: Stage<'_>) -> Result<Told> {
+    occupy(&stage).await?;
+    let request = stage.plain.with(json!({ "multitask_strategy": "reject" }));
+    Ok(Told::Refused(request, BUSY.to_owned()))
+}
+
+pub(super) async fn waiting(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Send(stage.plain.query("wait", true)))
+}
+
+pub(super) async fn resume_without_thread(stage: Stage<'_>) -> Result<Told> {
+    let request = stage.plain.with(json!({ "command": { "resume": "yes" } }));
+    Ok(Told::Refused(request, "You must provide a thread_id when resuming.".to_owned()))
+}
+
+pub(super) async fn run_of_unknown_assistant(stage: Stage<'_>) -> Result<Told> {
+    let request = stage.plain.with(json!({ "assistant_id": new_id() }));
+    Ok(Told::Refused(request, "Thread or assistant not found.".to_owned()))
+}
+
+/// Puts a run on the request's thread that waits for its time.
+async fn occupy(stage: &Stage<'_>) -> Result<()> {
+    let thread = stage.plain.path.get("thread_id").context("the operation has no thread")?;
+    let later = json!({ "after_seconds": NEVER });
+    let run = Request::to("create_run")?.path("thread_id", thread);
+    stage.session.call(run.body(stage.session.says("hello")).with(later)).await.map(drop)
+}
+
+/// The default assistant of a graph, if the server has the graph.
+async fn assistant_of(session: &Session, graph_id: &str) -> Result<Option<String>> {
+    let body = json!({ "metadata": { "created_by": "system" }, "limit": 1000 });
+    let found = session.call(Request::to("search_assistants")?.body(body)).await?;
+    let found = found.as_array().cloned().unwrap_or_default();
+    let assistant = found.iter().find(|assistant| assistant["graph_id"] == graph_id);
+    Ok(assistant
+        .and_then(|assistant: &Value| assistant["assistant_id"].as_str())
+        .map(str::to_owned))
+}
+
+fn lacks(graph_id: &str) -> Told {
+    Told::Skip(format!("the server has no graph {graph_id}; tests/project has"))
+}

@@ -1,0 +1,92 @@
+//! Playing the scenarios.
+
+use agent_server_api::Operation;
+use anyhow::{Result, anyhow};
+
+use super::{Suite, build, exchange::Expected, find};
+use crate::{
+    cases::{self, Expect},
+    fixtures::Fixtures,
+    request::{Payload, Request},
+    scenarios::{self, Means, Stage, Told},
+};
+
+/// The name that the case of a status has in the report.
+pub(super) fn name(status: u16) -> String {
+    format!("answers {status}")
+}
+
+impl Suite<'_> {
+    pub(super) async fn scenarios(&mut self, all: &[cases::Operation]) -> Result<()> {
+        for cases in all {
+            let operation = find(&cases.operation)?;
+            if self.session.lacks(operation) {
+                continue;
+            }
+            for status in &cases.scenarios {
+                if self.options.wants(operation, &name(*status)) {
+                    self.scenario(operation, cases, *status).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn scenario(
+        &mut self,
+        operation: &'static Operation,
+        cases: &cases::Operation,
+        status: u16,
+    ) {
+        let name = name(status);
+        match scenarios::find(operation.name, status) {
+            None => self.skip(operation, &name, "there is no scenario for it yet"),
+            Some(Means::Unreachable(why)) => self.skip(operation, &name, why),
+            // For that there is a server of its own.
+            Some(Means::FullDisk) if self.options.url.is_none() => {}
+            Some(Means::FullDisk) => {
+                self.skip(
+                    operation,
+                    &name,
+                    "only a server that the suite starts can be put on a full disk",
+                );
+            }
+            Some(means) => match self.play(operation, cases, status, means).await {
+                Ok(Some(why)) if self.options.complete => {
+                    self.add(operation, &name, Err(anyhow!(why)))
+                }
+                Ok(Some(why)) => self.skip(operation, &name, &why),
+                result => self.add(operation, &name, result.map(drop)),
+            },
+        }
+    }
+
+    /// Plays one scenario; says why if it cannot be played.
+    async fn play(
+        &self,
+        operation: &'static Operation,
+        cases: &cases::Operation,
+        status: u16,
+        means: Means,
+    ) -> Result<Option<String>> {
+        let mut own = Fixtures::for_operation(self.session, operation.name);
+        let plain = build::plain(operation, cases, &mut own).await?;
+        let told = match means {
+            Means::Story(story) => story(Stage { session: self.session, plain }).await?,
+            _ => self.large_body(plain),
+        };
+        let (request, detail) = match told {
+            Told::Send(request) => (request, None),
+            Told::Refused(request, detail) => (request, Some(detail)),
+            Told::Skip(why) => return Ok(Some(why)),
+        };
+        let expected = Expected { expect: Expect::Status(status), detail };
+        self.exchange(request, &expected).await.map(|()| None)
+    }
+
+    fn large_body(&self, mut plain: Request) -> Told {
+        let limit = self.session.body_limit;
+        plain.payload = Payload::Announced(limit + 1);
+        Told::Refused(plain, format!("Request body too large (limit: {limit} bytes)"))
+    }
+}

@@ -1,0 +1,84 @@
+//! What cases do all the time.
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use crate::{answer::Answer, fixtures::text, names::Names, request::Request, session::Session};
+
+/// Compares a body with what it should be, after giving names to ids and times.
+pub(super) fn same(actual: &Value, expected: &Value) -> Result<()> {
+    same_named(&mut Names::default(), actual, expected)
+}
+
+/// [`same`] with names that go on from body to body.
+pub(super) fn same_named(names: &mut Names, actual: &Value, expected: &Value) -> Result<()> {
+    let actual = names.of(actual);
+    if actual == *expected {
+        return Ok(());
+    }
+    bail!("expected {expected:#}\ngot      {actual:#}");
+}
+
+/// Checks status and `detail` of a refusal.
+pub(super) fn refused(answer: &Answer, status: u16, detail: &str) -> Result<()> {
+    if answer.status == status {
+        return same(&answer.json()?, &json!({ "detail": detail }));
+    }
+    bail!("expected {status} {detail:?}, got {}", answer.describe());
+}
+
+/// Checks that an answer is a 204.
+pub(super) fn done(answer: &Answer) -> Result<()> {
+    match answer.status {
+        204 => Ok(()),
+        _ => bail!("expected 204, got {}", answer.describe()),
+    }
+}
+
+/// The members of each object that are named, in this order.
+pub(super) fn column(values: &Value, member: &str) -> Vec<Value> {
+    values.as_array().into_iter().flatten().map(|value| value[member].clone()).collect()
+}
+
+/// The object with only these members.
+pub(super) fn only(value: &Value, members: &[&str]) -> Value {
+    members.iter().map(|name| ((*name).to_owned(), value[*name].clone())).collect()
+}
+
+impl Session {
+    /// Calls an operation with a body.
+    pub(super) async fn post(&self, operation: &str, body: Value) -> Result<Value> {
+        self.call(Request::to(operation)?.body(body)).await
+    }
+
+    /// A thread made of a body; its id.
+    pub(super) async fn thread(&self, body: Value) -> Result<String> {
+        text(&self.post("create_thread", body).await?, "thread_id")
+    }
+
+    /// An assistant of the graph, made of further members; its id.
+    pub(super) async fn new_assistant(&self, members: Value) -> Result<String> {
+        let request = Request::to("create_assistant")?.body(json!({ "graph_id": self.graph_id }));
+        text(&self.call(request.with(members)).await?, "assistant_id")
+    }
+
+    /// Says something on a thread and waits for the result.
+    pub(super) async fn say(&self, thread: &str, words: &str) -> Result<Value> {
+        self.call(Request::to("wait_run")?.path("thread_id", thread).body(self.says(words))).await
+    }
+
+    /// Calls an operation of a thread that has no body.
+    pub(super) async fn of_thread(&self, operation: &str, thread: &str) -> Result<Value> {
+        self.call(Request::to(operation)?.path("thread_id", thread)).await
+    }
+
+    /// Calls an operation of a thread that has a body.
+    pub(super) async fn post_to(
+        &self,
+        operation: &str,
+        thread: &str,
+        body: Value,
+    ) -> Result<Value> {
+        self.call(Request::to(operation)?.path("thread_id", thread).body(body)).await
+    }
+}
