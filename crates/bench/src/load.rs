@@ -15,8 +15,6 @@ use crate::http::Connection;
 pub(crate) struct Load {
     /// Answers per second, all connections together.
     pub(crate) per_second: f64,
-    /// Median, milliseconds.
-    pub(crate) p50_ms: f64,
     /// 99th percentile, milliseconds.
     pub(crate) p99_ms: f64,
 }
@@ -65,7 +63,6 @@ pub(crate) async fn run(
     times.sort_unstable();
     Ok(Load {
         per_second: times.len() as f64 / elapsed,
-        p50_ms: percentile(&times, 0.5),
         p99_ms: percentile(&times, 0.99),
     })
 }
