@@ -30,9 +30,11 @@ def look(state: State, config: RunnableConfig, runtime: Runtime[Context]) -> dic
         "seen": {
             "configurable": configurable,
             "context": {"model": runtime.context.model, "style": runtime.context.style} if runtime.context else None,
-            "metadata": {key: config["metadata"].get(key) for key in ("created_by", "from_assistant", "from_run", "run_attempt")},
+            "metadata": {
+                key: config["metadata"].get(key) for key in ("created_by", "from_assistant", "from_run", "run_attempt")
+            },
             "tags": config.get("tags"),
-            "recursion_limit": config["recursion_limit"],
+            "recursion_limit": config.get("recursion_limit"),
             "environment": os.environ.get("PROJECT_COLOUR"),
         }
     }
