@@ -71,7 +71,8 @@ class Server:
         self.log = folder / "server.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.env = env or {}
+        # Two workers, however many cores there are: a test may take one of them away.
+        self.env = {"AGENT_SERVER_WORKERS": "2"} | (env or {})
         self.process: subprocess.Popen | None = None
 
     def command(self) -> list[str]:
@@ -87,6 +88,7 @@ class Server:
             "--python",
             sys.executable,
             "--no-reload",
+            "--offline",
         ]
 
     def start(self) -> "Server":

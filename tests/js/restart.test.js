@@ -1,0 +1,33 @@
+// The official JavaScript client and a server that is killed in the middle of a stream.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { openGate } from "./support/gate.js";
+import { record } from "./support/names.js";
+import { Server, connect } from "./support/server.js";
+
+test("a resumable stream goes on after the server was killed and started again", async (t) => {
+  const server = await new Server().start();
+  t.after(() => server.stop());
+  const client = connect(server.url);
+  const gate = await openGate(t);
+  const { thread_id } = await client.threads.create();
+  const stream = client.runs.stream(thread_id, "steps", {
+    input: gate.input("run", { steps: 2 }),
+    streamMode: "updates",
+    streamResumable: true,
+    durability: "sync",
+  });
+  const reading = record(stream);
+  (await gate.visitor()).letIn("before");
+  await gate.visitor();
+  await server.kill();
+  await server.start();
+  (await gate.visitor()).letIn("after");
+  const updates = (await reading).filter(([event]) => event === "updates");
+  assert.deepEqual(updates, [
+    ["updates", { one_step: { step: 1, log: ["step 0: before"] } }],
+    ["updates", { one_step: { step: 2, log: ["step 1: after"] } }],
+  ]);
+});
