@@ -1,1 +1,20 @@
 //! Runs users' graphs: worker pool, frame protocol, Python runner, Rust graphs in process.
+//!
+//! [`Pool`] is a [`GraphHost`](agent_server_domain::ports::GraphHost) whose runs are executed by Python processes; the
+//! small program in `python/` is embedded and runs inside the user's own interpreter. [`native::NativeHost`] executes
+//! Rust graphs, and [`Hosts`] puts several hosts together. Start reading at `supervise` for the life of a process, at
+//! `worker` for what its frames mean, at `protocol` for the frames.
+
+mod connection;
+mod hosts;
+pub mod native;
+mod options;
+mod pool;
+mod protocol;
+mod python;
+mod supervise;
+mod worker;
+
+pub use hosts::Hosts;
+pub use options::{GraphSpec, Options};
+pub use pool::Pool;

@@ -1,0 +1,98 @@
+"""The loaded graphs, opened for one use at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from langgraph.pregel import Pregel
+
+from agent_server_worker.config import with_user
+from agent_server_worker.errors import GraphError
+from agent_server_worker.factory import server_runtime
+from agent_server_worker.loader import Loaded
+from agent_server_worker.scope import Scope
+
+
+class Graph:
+    """A graph of the configuration with what is known about it."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self.graph_id = loaded.graph_id
+        # Of a graph that is always the same; a factory's may differ from use to use.
+        self.is_static = loaded.graph is not None
+        self.cache: dict[str, Any] = {}
+        self._scope = Scope(loaded.graph) if loaded.graph is not None else None
+        self._context_keys: Any = _UNKNOWN
+
+    @asynccontextmanager
+    async def opened(
+        self, access: str, config: dict[str, Any], store: Any, context: Any = None
+    ) -> AsyncIterator[Opened]:
+        """The graph for one use."""
+        if self.loaded.error is not None:
+            raise GraphError(f"Graph '{self.graph_id}' failed to load: {self.loaded.error}")
+        if self._scope is not None:
+            yield Opened(self, self._scope)
+            return
+        assert self.loaded.factory is not None
+        executes = access == "threads.create_run"
+        configurable = dict(config.get("configurable") or {})
+        user = with_user(configurable)
+        runtime = server_runtime(access, user, store, context, executes=executes)
+        configurable["__pregel_runtime"] = runtime
+        configurable["__is_for_execution__"] = executes
+        given: Any = {"tags": [], "metadata": {}, "callbacks": None}
+        given.update({key: value for key, value in config.items() if key in _FACTORY_KEYS})
+        given.setdefault("recursion_limit", _DEFAULT_RECURSION_LIMIT)
+        given["configurable"] = configurable
+        async with self.loaded.factory.graph(given, runtime) as graph:
+            yield Opened(self, Scope(graph))
+
+    def context_keys(self, graph: Pregel) -> frozenset[str] | None:
+        """Names that the graph's context knows; ``None`` if it takes anything."""
+        if not self.is_static:
+            return _context_keys(graph)
+        if self._context_keys is _UNKNOWN:
+            self._context_keys = _context_keys(graph)
+        return self._context_keys
+
+
+class Opened:
+    """A graph in use."""
+
+    def __init__(self, graph: Graph, scope: Scope) -> None:
+        self.info = graph
+        self.scope = scope
+        self.pregel = scope.graph
+
+    def bound(self, checkpointer: Any, store: Any) -> Pregel:
+        """A copy with the server's checkpointer and store. The user's object is shared by concurrent runs and must not be
+        changed."""
+        update = {"checkpointer": checkpointer, "store": store}
+        if self.pregel.name == "LangGraph":
+            update["name"] = self.info.graph_id
+        return self.pregel.copy(update)
+
+    def context(self, given: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The context for a run: without names that the graph's context does not know."""
+        keys = self.info.context_keys(self.pregel)
+        if keys is None:
+            return given or None
+        return {key: value for key, value in (given or {}).items() if key in keys}
+
+
+_UNKNOWN = object()
+_FACTORY_KEYS = ("tags", "metadata", "recursion_limit")
+_DEFAULT_RECURSION_LIMIT = 10011
+
+
+def _context_keys(graph: Pregel) -> frozenset[str] | None:
+    try:
+        schema = graph.get_context_jsonschema()
+    except Exception:
+        return None
+    properties = (schema or {}).get("properties")
+    return frozenset(properties) if properties else None

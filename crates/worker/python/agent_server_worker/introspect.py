@@ -1,0 +1,214 @@
+"""Answers questions about graphs and states, without a run.
+
+Source: reference/langgraph-python-worker.md, sections 6, 8 and 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from langgraph.errors import EmptyInputError, InvalidUpdateError
+from langgraph.pregel import Pregel
+from langgraph.runtime import Runtime
+from pydantic import create_model
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+
+from agent_server_worker import encode, frames
+from agent_server_worker.config import with_user
+from agent_server_worker.errors import GraphError, Refused, ServerLost
+from agent_server_worker.graphs import Graph
+from agent_server_worker.link import Job
+from agent_server_worker.render import state_json
+from agent_server_worker.run import live_view, view_of
+from agent_server_worker.saver import Saver
+
+if TYPE_CHECKING:
+    from agent_server_worker.worker import Worker
+
+_INTERNAL_CONFIG = (
+    "thread_id",
+    "checkpoint_id",
+    "checkpoint_ns",
+    "checkpoint_map",
+    "__pregel_checkpointer",
+    "__pregel_store",
+)
+
+View = tuple[dict[str, Any], list[bytes]]
+
+
+async def answer(worker: Worker, header: dict[str, Any], blobs: list[bytes]) -> None:
+    """Answers one question; every outcome is an answer."""
+    job = Job(worker.link, header["job"], is_question=True)
+    reply: dict[str, Any] = {"job": job.number, "error": None, "live": None}
+    out: list[bytes] = []
+    try:
+        graph = worker.graphs.get(header["graph"])
+        if graph is None:
+            raise GraphError(f"Graph '{header['graph']}' not found")
+        data, live = await _ANSWERS[header["kind"]](worker, job, graph, header, blobs)
+        out = [data]
+        if live is not None:
+            reply["live"], out = live[0], [data, *live[1]]
+    except Exception as error:
+        kind = _kind(error)
+        if kind == "internal":
+            worker.log_failure(f"question about {header['graph']}", error)
+        reply["error"] = {"kind": kind, "message": str(error) or type(error).__name__}
+    job.send(frames.ANSWER, orjson.dumps(reply), out)
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, GraphError):
+        return "bad_graph"
+    if isinstance(error, NotImplementedError):
+        return "invalid"
+    if isinstance(error, ServerLost):
+        return "unavailable"
+    if isinstance(error, (ValueError, InvalidUpdateError, EmptyInputError, Refused)):
+        return "refused"
+    return "internal"
+
+
+async def _schemas(
+    worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
+) -> tuple[bytes, View | None]:
+    if (known := graph.cache.get("schemas")) is not None:
+        return known, None
+    async with graph.opened("assistants.read", orjson.loads(blobs[0]), worker.store) as opened:
+        data = encode.dumps(schemas(opened.bound(None, None)))
+    if graph.is_static:
+        graph.cache["schemas"] = data
+    return data, None
+
+
+def schemas(graph: Pregel) -> dict[str, Any]:
+    """The JSON schemas of a graph; those that cannot be made are null."""
+    return {
+        "input_schema": _tried(graph, "input", graph.get_input_jsonschema),
+        "output_schema": _tried(graph, "output", graph.get_output_jsonschema),
+        "state_schema": _tried(graph, "state", lambda: _state_schema(graph)),
+        "config_schema": _tried(graph, "config", lambda: _config_schema(graph)),
+        "context_schema": _tried(graph, "context", graph.get_context_jsonschema),
+    }
+
+
+def _tried(graph: Pregel, what: str, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except Exception as error:
+        print(f"graph '{graph.name}' has no {what} schema: {type(error).__name__}: {error}")
+        return None
+
+
+def _state_schema(graph: Pregel) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name in graph.stream_channels_list:
+        kind = getattr(graph.channels[name], "UpdateType", Any)
+        try:
+            create_model("Probe", **{name: (kind, None)}).model_json_schema()  # type: ignore[call-overload]
+        except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, TypeError, NameError):
+            kind = Any
+        fields[name] = (kind, None)
+    model = create_model(graph.get_name("State"), **fields)
+    return model.model_json_schema()
+
+
+def _config_schema(graph: Pregel) -> dict[str, Any]:
+    schema = graph.config_schema().model_json_schema()
+    definitions = schema.get("$defs") or {}
+    found = (schema.get("properties") or {}).get("configurable") or {}
+    if "$ref" in found:
+        found = definitions.get(found["$ref"].rsplit("/", 1)[1], {})
+    properties = {
+        name: value
+        for name, value in (found.get("properties") or {}).items()
+        if name not in _INTERNAL_CONFIG
+    }
+    if not properties:
+        return {}
+    kind = getattr(graph, "context_schema", None) or getattr(graph, "config_type", None)
+    title = getattr(kind, "__name__", None) or found.get("title") or "Configurable"
+    result = {**found, "properties": properties, "title": title}
+    if "required" in result:
+        result["required"] = [name for name in result["required"] if name in properties]
+        if not result["required"]:
+            del result["required"]
+    rest = {name: value for name, value in definitions.items() if name != "Configurable"}
+    return {"$defs": rest, **result} if rest and "$ref" in str(properties) else result
+
+
+async def _drawing(
+    worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
+) -> tuple[bytes, View | None]:
+    xray = header["xray"]
+    key = f"drawing {xray!r}"
+    if (known := graph.cache.get(key)) is not None:
+        return known, None
+    config = orjson.loads(blobs[0])
+    async with graph.opened("assistants.read", config, worker.store) as opened:
+        configurable = dict(config.get("configurable") or {})
+        configurable["__pregel_runtime"] = Runtime(store=worker.store)
+        drawn = await opened.pregel.aget_graph({"configurable": configurable}, xray=xray)
+        shown = drawn.to_json()
+    for node in shown.get("nodes", []):
+        if isinstance(node.get("data"), dict):
+            node["data"].pop("id", None)
+    data = encode.dumps(shown)
+    if graph.is_static:
+        graph.cache[key] = data
+    return data, None
+
+
+async def _state(
+    worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
+) -> tuple[bytes, View | None]:
+    config = orjson.loads(blobs[0])
+    configurable = config.setdefault("configurable", {})
+    with_user(configurable)
+    configurable.setdefault("checkpoint_ns", "")
+    configurable["thread_id"] = header["thread"]
+    if not configurable.get("checkpoint_id"):
+        # Present but empty would mean: as recorded, not as it is now.
+        configurable.pop("checkpoint_id", None)
+    async with graph.opened("threads.read", config, worker.store) as opened:
+        saver = Saver(job, header["thread"], opened.scope, None)
+        bound = opened.bound(saver, worker.store)
+        snapshot = await bound.aget_state(config, subgraphs=header["subgraphs"])
+        state = state_json(snapshot)
+    is_root = not configurable["checkpoint_ns"] and "checkpoint_id" not in configurable
+    if is_root and not header["subgraphs"]:
+        live = view_of(state)
+        return live[1][1], live
+    return encode.dumps(state), None
+
+
+async def _update(
+    worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
+) -> tuple[bytes, View | None]:
+    config, values = orjson.loads(blobs[0]), orjson.loads(blobs[1])
+    configurable = config.setdefault("configurable", {})
+    with_user(configurable)
+    configurable.setdefault("checkpoint_ns", "")
+    configurable["thread_id"] = header["thread"]
+    if not configurable.get("checkpoint_id"):
+        configurable.pop("checkpoint_id", None)
+    async with graph.opened("threads.update", config, worker.store) as opened:
+        saver = Saver(job, header["thread"], opened.scope, None)
+        bound = opened.bound(saver, worker.store)
+        updated = await bound.aupdate_state(config, values, as_node=header["as_node"])
+        live = await live_view(opened, saver, worker.store)
+    names = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
+    new = updated["configurable"]
+    shown = {"configurable": {name: new[name] for name in names if name in new}}
+    return encode.dumps(shown), live
+
+
+_ANSWERS = {
+    "schemas": _schemas,
+    "drawing": _drawing,
+    "state": _state,
+    "update": _update,
+}

@@ -1,0 +1,151 @@
+"""Finds the graphs that ``langgraph.json`` names.
+
+Source: reference/configuration.md, section 3. A graph that cannot be loaded does not keep others from loading.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+
+from agent_server_worker.factory import Factory
+
+
+@dataclass
+class Loaded:
+    """One entry of ``graphs``: a graph, a factory of graphs, or why there is neither."""
+
+    graph_id: str
+    graph: Pregel | None = None
+    factory: Factory | None = None
+    error: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The graph's own name, if it was given one."""
+        name = self.graph.name if self.graph is not None else None
+        return None if name == "LangGraph" else name
+
+
+def prepare_path(directories: list[str]) -> None:
+    """Makes the project's modules importable, before those of installed packages."""
+    for directory in reversed(directories):
+        while directory in sys.path:
+            sys.path.remove(directory)
+        sys.path.insert(0, directory)
+
+
+def load_all(specs: list[tuple[str, str]]) -> list[Loaded]:
+    """Loads every graph, in order; ``specs`` are ids and ``path:variable``."""
+    return [_load_reported(graph_id, spec) for graph_id, spec in specs]
+
+
+def _load_reported(graph_id: str, spec: str) -> Loaded:
+    try:
+        return _load(graph_id, spec)
+    # User code may also raise SystemExit.
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        traceback.print_exc()
+        return Loaded(graph_id, error=f"{spec}: {_cause(error)}")
+
+
+def _cause(error: BaseException) -> str:
+    """An exception in one line, with the place in the user's code."""
+    place = ""
+    own = os.path.dirname(__file__)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((own, "<frozen")):
+            place = f" ({frame.filename}, line {frame.lineno})"
+            break
+    text = str(error)
+    name = type(error).__name__
+    if isinstance(error, SyntaxError):
+        place = f" ({error.filename}, line {error.lineno})"
+        text = error.msg or text
+    if isinstance(error, LoadError):
+        return text
+    return (f"{name}: {text}" if text else name) + place
+
+
+class LoadError(Exception):
+    """The entry itself is wrong; the text says how."""
+
+
+def _load(graph_id: str, spec: str) -> Loaded:
+    path, colon, variable = spec.rpartition(":")
+    if not colon or not path:
+        raise LoadError(f"Invalid path '{spec}' for graph '{graph_id}'.")
+    if "/" in path or os.sep in path:
+        module = _import_file(path)
+    else:
+        module = importlib.import_module(path)
+    value = _variable(module, variable, graph_id)
+    if isinstance(value, StateGraph):
+        value = value.compile()
+    if isinstance(value, Pregel):
+        if value.checkpointer not in (None, True, False) or value.store is not None:
+            print(f"graph '{graph_id}': its own checkpointer and store are replaced by the server's")
+        return Loaded(graph_id, graph=value)
+    if callable(value):
+        return Loaded(graph_id, factory=Factory.of(graph_id, value))
+    raise LoadError(
+        f"Variable '{variable}' in module '{module.__name__}' is not a Graph or Graph factory function"
+    )
+
+
+def _import_file(path: str) -> ModuleType:
+    file = Path(path)
+    if not file.is_file():
+        raise LoadError(f"there is no file '{path}'")
+    if file.is_absolute() and file.is_relative_to(Path.cwd()):
+        # Named as in langgraph.json: saved state refers to classes by module, and projects move.
+        path = f"./{file.relative_to(Path.cwd())}"
+    name = path.replace("/", "__").replace(os.sep, "__").replace(" ", "_")
+    name = name.removesuffix(".py").lstrip(".")
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    if spec is None or spec.loader is None:
+        raise LoadError(f"'{path}' is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Before it is executed: pickling and type hints look their module up.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _variable(module: ModuleType, variable: str, graph_id: str) -> Any:
+    if not variable:
+        members = [getattr(module, name) for name in sorted(vars(module))]
+        for kind in (Pregel, StateGraph):
+            for member in members:
+                if isinstance(member, kind):
+                    return member
+        raise LoadError(f"Module '{module.__name__}' holds no graph (graph '{graph_id}')")
+    try:
+        return getattr(module, variable)
+    except AttributeError:
+        likely = [
+            name
+            for name in sorted(vars(module))
+            if isinstance(vars(module)[name], (Pregel, StateGraph))
+        ]
+        hint = f" Graphs in it: {', '.join(likely)}." if likely else ""
+        text = f"Module '{module.__name__}' has no variable '{variable}'.{hint}"
+        raise LoadError(text) from None

@@ -1,0 +1,128 @@
+"""The worker process: connects to the server, loads the graphs, executes runs and answers questions.
+
+One event loop, one task per run. The process lives as long as its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import Any
+
+import orjson
+
+from agent_server_worker import frames
+
+# Part of the handshake: the server refuses another number.
+PROTOCOL = 1
+
+# How long an orderly end may take after the server has gone.
+_LAST_SECONDS = 3.0
+
+
+def main() -> None:
+    """Runs a worker until the server closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sock = _connect(sys.argv[1])
+    _, header, _ = frames.receive(sock)
+    init: dict[str, Any] = orjson.loads(header)
+    _restore_environment(init)
+    os.chdir(init["root"])
+    hello, graphs = _load(init)
+    sock.sendall(b"".join(frames.pack(frames.HELLO, orjson.dumps(hello))))
+    if not graphs:
+        sock.close()
+        return
+    # What was loaded stays: later collections need not look at it, and memory is shared after a fork.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    _serve(sock, graphs, init["facts"])
+
+
+def _connect(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.connect(path)
+    join = {"pid": os.getpid(), "protocol": PROTOCOL}
+    sock.sendall(b"".join(frames.pack(frames.JOIN, orjson.dumps(join))))
+    return sock
+
+
+def _restore_environment(init: dict[str, Any]) -> None:
+    """What led the interpreter to this package is no business of the graphs and of processes that they start."""
+    if init["python_path"] is None:
+        os.environ.pop("PYTHONPATH", None)
+    else:
+        os.environ["PYTHONPATH"] = init["python_path"]
+    sys.argv = ["agent-server-worker"]
+
+
+def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """Imports the library and the graphs. Returns the hello and the graphs; none if the library is missing."""
+    hello: dict[str, Any] = {
+        "pid": os.getpid(),
+        "protocol": PROTOCOL,
+        "python": sys.version.split()[0],
+        "error": None,
+        "graphs": [],
+    }
+    try:
+        import langgraph.version
+
+        from agent_server_worker import loader
+    except ImportError as error:
+        traceback.print_exc()
+        hello["error"] = (
+            f"langgraph cannot be imported by {sys.executable} ({error}); install it there, or name another interpreter"
+        )
+        return hello, []
+    loader.prepare_path(init["import_dirs"])
+    loaded = loader.load_all(init["graphs"])
+    hello["langgraph"] = langgraph.version.__version__
+    hello["graphs"] = [
+        {"graph_id": each.graph_id, "name": each.name, "error": each.error} for each in loaded
+    ]
+    return hello, loaded
+
+
+def _serve(sock: socket.socket, loaded: list[Any], facts: dict[str, Any]) -> None:
+    from agent_server_worker.worker import Worker
+
+    try:
+        import uvloop  # type: ignore[import-not-found]
+    except ImportError:
+        loop = asyncio.new_event_loop()
+    else:
+        loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    _watch(sock)
+    try:
+        loop.run_until_complete(Worker.serve(sock, loaded, facts))
+    finally:
+        # Threads of stuck nodes would keep the interpreter from ending by itself.
+        timer = threading.Timer(_LAST_SECONDS, os._exit, (1,))
+        timer.daemon = True
+        timer.start()
+
+
+def _watch(sock: socket.socket) -> None:
+    """Ends the process soon after the server has gone, even if a node blocks the loop."""
+    import select
+
+    if not hasattr(select, "POLLRDHUP"):
+        return
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLRDHUP)
+
+    def wait() -> None:
+        poll.poll()
+        threading.Event().wait(_LAST_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="server-watch", daemon=True).start()

@@ -1,0 +1,77 @@
+//! What a pool is built from.
+
+use std::{path::PathBuf, time::Duration};
+
+/// A graph of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphSpec {
+    /// Key in the configuration.
+    pub graph_id: String,
+    /// `path:variable`; with a `/` before the colon the path of a file, else the name of a module. Relative paths start
+    /// at the project's root.
+    pub path: String,
+    /// Description in the configuration.
+    pub description: Option<String>,
+}
+
+/// Settings of a [`Pool`](crate::Pool) of Python workers.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The interpreter: a path, or a name to be looked up.
+    pub python: PathBuf,
+    /// The project's directory; workers run in it.
+    pub root: PathBuf,
+    /// The graphs, in the order of the configuration.
+    pub graphs: Vec<GraphSpec>,
+    /// Directories to import from, first one first; the root and local dependencies.
+    pub import_dirs: Vec<PathBuf>,
+    /// Variables for the workers, over those of this process.
+    pub env: Vec<(String, String)>,
+    /// The value of `PYTHONPATH` that graphs and the processes they start see.
+    pub python_path: Option<String>,
+    /// Metadata that every run's config gets, such as `langgraph_api_version`.
+    pub facts: Vec<(String, String)>,
+    /// Worker processes.
+    pub workers: usize,
+    /// Runs that one worker executes at a time.
+    pub jobs_per_worker: usize,
+    /// Directory for sockets and the runner's files; must be short, a socket's path has at most 107 bytes. `None`: a
+    /// private one among the temporary files.
+    pub socket_dir: Option<PathBuf>,
+    /// Whether workers are forked from one process that has loaded the graphs, where that is possible: saves memory and
+    /// time.
+    pub fork: bool,
+    /// How long a cancelled run's synchronous node may take to return before its worker is given up.
+    pub grace: Duration,
+    /// How long the other runs of a worker that is given up may take to end.
+    pub drain: Duration,
+    /// How long a question may take.
+    pub ask_timeout: Duration,
+}
+
+impl Options {
+    /// Usual settings for a project.
+    pub fn new(
+        python: impl Into<PathBuf>,
+        root: impl Into<PathBuf>,
+        graphs: Vec<GraphSpec>,
+    ) -> Self {
+        let root = root.into();
+        Self {
+            python: python.into(),
+            import_dirs: vec![root.clone()],
+            root,
+            graphs,
+            env: vec![],
+            python_path: None,
+            facts: vec![],
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            jobs_per_worker: 10,
+            socket_dir: None,
+            fork: cfg!(target_os = "linux"),
+            grace: Duration::from_secs(5),
+            drain: Duration::from_secs(30),
+            ask_timeout: Duration::from_secs(60),
+        }
+    }
+}

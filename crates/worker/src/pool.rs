@@ -1,0 +1,258 @@
+//! The pool of Python workers: starts processes, keeps them alive, gives runs to the least busy one.
+
+use std::{
+    any::Any,
+    io,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use agent_server_domain::{
+    Error,
+    ports::{
+        Answer, Ending, GraphHost, GraphInfo, GraphStatus, Outcome, Question, RunOrder, RunSink,
+        Slot,
+    },
+};
+use agent_server_storage::runs::Lease;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Options, protocol::Hello, python::RunDir, supervise, worker::Worker};
+
+/// A host of Python graphs. Cheap to clone.
+#[derive(Clone)]
+pub struct Pool(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) options: Options,
+    pub(crate) sink: Arc<dyn RunSink>,
+    pub(crate) dir: RunDir,
+    graphs: Mutex<Arc<Vec<GraphInfo>>>,
+    /// Workers that have loaded the graphs, retired ones included until their process is gone.
+    workers: Mutex<Vec<Arc<Worker>>>,
+    /// Changes when a worker comes or loading fails, for questions that wait.
+    changes: watch::Sender<()>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+}
+
+/// Room for one run at one worker.
+pub(crate) struct PoolSlot {
+    worker: Arc<Worker>,
+    released: AtomicBool,
+    pool: Weak<Inner>,
+}
+
+impl PoolSlot {
+    /// Gives the room back; the dispatcher is told when the slot is dropped.
+    pub(crate) fn release(&self) {
+        if !self.released.swap(true, Ordering::Relaxed) {
+            self.worker.load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Slot for PoolSlot {}
+
+impl Drop for PoolSlot {
+    fn drop(&mut self) {
+        self.release();
+        if let Some(pool) = self.pool.upgrade() {
+            pool.sink.slot_freed();
+        }
+    }
+}
+
+impl Pool {
+    /// Starts the workers. Returns at once; graphs are [`GraphStatus::Loading`] until the first worker is there.
+    ///
+    /// # Errors
+    /// The directory for sockets cannot be made.
+    pub fn start(options: Options, sink: Arc<dyn RunSink>) -> io::Result<Self> {
+        let graphs = options
+            .graphs
+            .iter()
+            .map(|spec| GraphInfo {
+                graph_id: spec.graph_id.clone(),
+                name: None,
+                description: spec.description.clone(),
+                status: GraphStatus::Loading,
+            })
+            .collect();
+        let inner = Arc::new(Inner {
+            dir: RunDir::create(options.socket_dir.as_deref())?,
+            options,
+            sink,
+            graphs: Mutex::new(Arc::new(graphs)),
+            workers: Mutex::default(),
+            changes: watch::Sender::new(()),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        });
+        supervise::start(&inner);
+        Ok(Self(inner))
+    }
+}
+
+impl Inner {
+    /// The least busy worker that takes runs.
+    fn least_busy(&self) -> Option<(Arc<Worker>, usize)> {
+        let workers = self.workers.lock();
+        let usable = workers.iter().filter(|worker| !worker.retired.is_cancelled());
+        usable
+            .map(|worker| (worker.load.load(Ordering::Relaxed), worker))
+            .min_by_key(|(load, worker)| (*load, worker.index))
+            .map(|(load, worker)| (Arc::clone(worker), load))
+    }
+
+    /// A worker has loaded the graphs.
+    pub(crate) fn joined(&self, worker: Arc<Worker>, hello: &Hello) {
+        self.workers.lock().push(worker);
+        self.update(|graph| {
+            let Some(loaded) = hello.graphs.iter().find(|each| each.graph_id == graph.graph_id)
+            else {
+                return;
+            };
+            graph.name.clone_from(&loaded.name);
+            graph.status = match &loaded.error {
+                None => GraphStatus::Ready,
+                Some(error) => GraphStatus::Failed(error.clone()),
+            };
+        });
+        self.sink.slot_freed();
+    }
+
+    /// A worker is no more.
+    pub(crate) fn left(&self, worker: &Arc<Worker>) {
+        self.workers.lock().retain(|other| !Arc::ptr_eq(other, worker));
+    }
+
+    /// No worker could be started. What was never loaded cannot be run.
+    pub(crate) fn failed(&self, reason: &str) {
+        self.update(|graph| {
+            if graph.status != GraphStatus::Ready {
+                graph.status = GraphStatus::Failed(reason.to_owned());
+            }
+        });
+    }
+
+    fn update(&self, change: impl FnMut(&mut GraphInfo)) {
+        let changed = {
+            let mut graphs = self.graphs.lock();
+            let mut new = Vec::clone(&graphs);
+            new.iter_mut().for_each(change);
+            let changed = new != **graphs;
+            *graphs = Arc::new(new);
+            changed
+        };
+        self.changes.send_replace(());
+        if changed {
+            self.sink.graphs_changed();
+        }
+    }
+
+    fn status(&self, graph_id: &str) -> Option<GraphStatus> {
+        let graphs = self.graphs.lock();
+        graphs.iter().find(|graph| graph.graph_id == graph_id).map(|graph| graph.status.clone())
+    }
+
+    /// A worker for a question, waited for while the graphs are loading.
+    async fn worker_for(&self, graph_id: &str) -> Result<Arc<Worker>, Error> {
+        let mut changes = self.changes.subscribe();
+        loop {
+            match self.status(graph_id) {
+                None => return Err(Error::NotFound(format!("Graph '{graph_id}' not found"))),
+                Some(GraphStatus::Failed(cause)) => {
+                    return Err(Error::BadGraph(format!(
+                        "Graph '{graph_id}' failed to load: {cause}"
+                    )));
+                }
+                Some(GraphStatus::Loading | GraphStatus::Ready) => {}
+            }
+            if let Some((worker, _)) = self.least_busy() {
+                return Ok(worker);
+            }
+            if changes.changed().await.is_err() {
+                return Err(Error::Unavailable("the server is stopping".into()));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl GraphHost for Pool {
+    fn graphs(&self) -> Arc<Vec<GraphInfo>> {
+        Arc::clone(&self.0.graphs.lock())
+    }
+
+    fn reserve(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
+        if self.0.stopping.is_cancelled() || self.0.status(graph_id)? != GraphStatus::Ready {
+            return None;
+        }
+        self.slot().map(|slot| slot as Box<dyn Slot>)
+    }
+
+    fn start(&self, slot: Box<dyn Slot>, order: RunOrder) {
+        let slot: Box<dyn Any> = slot;
+        let slot = slot.downcast::<PoolSlot>().expect("slots go back to the host they are of");
+        let worker = Arc::clone(&slot.worker);
+        let Err((slot, order)) = worker.start(slot, order) else { return };
+        // Its worker died since: any other will do.
+        drop(slot);
+        let lease = order.lease;
+        if let Some(slot) = self.slot() {
+            let worker = Arc::clone(&slot.worker);
+            if worker.start(slot, order).is_ok() {
+                return;
+            }
+        }
+        let sink = Arc::clone(&self.0.sink);
+        self.0.tasks.spawn(async move {
+            let ending = Ending::Lost("the worker died before the run started".into());
+            sink.done(lease, Outcome { ending, live: None }).await;
+        });
+    }
+
+    fn cancel(&self, lease: Lease) {
+        let workers = self.0.workers.lock();
+        let _ = workers.iter().any(|worker| worker.cancel(lease));
+    }
+
+    async fn ask(&self, graph_id: &str, question: Question) -> Result<Answer, Error> {
+        let limit = self.0.options.ask_timeout;
+        let late = |_| Error::Unavailable(format!("no worker answered within {limit:?}"));
+        tokio::time::timeout(limit, async {
+            let worker = self.0.worker_for(graph_id).await?;
+            let gone = |_| Error::Unavailable("the worker that was asked has died".into());
+            worker.ask(graph_id, &question).await.map_err(gone)?
+        })
+        .await
+        .map_err(late)?
+    }
+
+    async fn shutdown(&self) {
+        self.0.stopping.cancel();
+        self.0.tasks.close();
+        // Every task ends with its process, which ends with its connection.
+        let _ = tokio::time::timeout(Duration::from_secs(10), self.0.tasks.wait()).await;
+    }
+}
+
+impl Pool {
+    fn slot(&self) -> Option<Box<PoolSlot>> {
+        let (worker, load) = self.0.least_busy()?;
+        if load >= self.0.options.jobs_per_worker {
+            return None;
+        }
+        // Two callers at once may both see the last room: one run more than asked for is no harm.
+        worker.load.fetch_add(1, Ordering::Relaxed);
+        let pool = Arc::downgrade(&self.0);
+        Some(Box::new(PoolSlot { worker, released: AtomicBool::new(false), pool }))
+    }
+}

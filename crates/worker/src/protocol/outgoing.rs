@@ -1,0 +1,188 @@
+//! Frames to workers, encoded.
+
+use std::collections::BTreeMap;
+
+use agent_server_domain::{
+    Error,
+    ports::{Question, RunOrder, StoreAnswer, Xray},
+};
+use agent_server_storage::{checkpoints::CheckpointTuple, store::Item};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::kind;
+
+/// First frame to a worker.
+#[derive(Debug, Serialize)]
+pub(crate) struct Init<'a> {
+    /// Directory of the project.
+    pub(crate) root: &'a str,
+    /// The variable as it was before the worker's own directory was added.
+    pub(crate) python_path: Option<&'a str>,
+    /// Directories to import from.
+    pub(crate) import_dirs: &'a [String],
+    /// Ids and `path:variable`.
+    pub(crate) graphs: Vec<(&'a str, &'a str)>,
+    /// Metadata of all runs.
+    pub(crate) facts: BTreeMap<&'a str, &'a str>,
+}
+
+fn frame<'a>(
+    kind: u8,
+    header: &impl Serialize,
+    blobs: impl IntoIterator<Item = &'a [u8]>,
+) -> Vec<u8> {
+    let mut out = vec![0, 0, 0, 0, kind, 0, 0, 0, 0];
+    serde_json::to_writer(&mut out, header)
+        .expect("headers have text keys and memory does not fail");
+    let length = out.len() - 9;
+    out[5..9].copy_from_slice(&size(length));
+    for blob in blobs {
+        out.extend_from_slice(&size(blob.len()));
+        out.extend_from_slice(blob);
+    }
+    let length = out.len() - 4;
+    out[..4].copy_from_slice(&size(length));
+    out
+}
+
+fn size(length: usize) -> [u8; 4] {
+    u32::try_from(length).expect("no frame comes near 4 GB").to_le_bytes()
+}
+
+/// Header of a checkpoint and its blobs in order.
+fn tuple(tuple: &CheckpointTuple) -> (Value, Vec<&[u8]>) {
+    let blobs: Vec<_> =
+        tuple.blobs.iter().map(|blob| (&blob.channel, &blob.version, &blob.type_tag)).collect();
+    let writes: Vec<_> = tuple
+        .writes
+        .iter()
+        .map(|(task, write)| (task, write.idx, &write.channel, &write.type_tag))
+        .collect();
+    let header = json!({
+        "ns": tuple.ns, "id": tuple.id, "parent": tuple.parent_id, "blobs": blobs, "writes": writes,
+    });
+    let mut bytes = vec![tuple.metadata.get().as_bytes(), &tuple.small];
+    bytes.extend(tuple.blobs.iter().map(|blob| &blob.bytes[..]));
+    bytes.extend(tuple.writes.iter().map(|(_, write)| &write.bytes[..]));
+    (header, bytes)
+}
+
+/// Tells a worker what it serves.
+pub(crate) fn init(init: &Init<'_>) -> Vec<u8> {
+    frame(kind::INIT, init, [])
+}
+
+/// Starts an attempt.
+pub(crate) fn run(job: u64, order: &RunOrder) -> Vec<u8> {
+    let (head, bytes) = order.checkpoint.as_ref().map(tuple).unzip();
+    let header = json!({
+        "job": job,
+        "run_id": order.lease.run_id,
+        "attempt": order.lease.attempt,
+        "graph": order.graph_id,
+        "temporary": order.temporary,
+        "head": order.head_id,
+        "tuple": head,
+    });
+    let kwargs = order.kwargs.get().as_bytes();
+    frame(kind::RUN, &header, std::iter::once(kwargs).chain(bytes.into_iter().flatten()))
+}
+
+/// Asks an attempt to stop.
+pub(crate) fn cancel(job: u64) -> Vec<u8> {
+    frame(kind::CANCEL, &json!({"job": job}), [])
+}
+
+/// Asks a question.
+pub(crate) fn ask(job: u64, graph: &str, question: &Question) -> Vec<u8> {
+    let (header, blobs) = match question {
+        Question::Schemas { config } => (json!({"kind": "schemas"}), vec![config]),
+        Question::Drawing { config, xray } => {
+            let xray = match xray {
+                Xray::All(all) => json!(all),
+                Xray::Depth(depth) => json!(depth),
+            };
+            (json!({"kind": "drawing", "xray": xray}), vec![config])
+        }
+        Question::State { thread_id, config, subgraphs } => {
+            (json!({"kind": "state", "thread": thread_id, "subgraphs": subgraphs}), vec![config])
+        }
+        Question::UpdateState { thread_id, config, values, as_node } => (
+            json!({"kind": "update", "thread": thread_id, "as_node": as_node}),
+            vec![config, values],
+        ),
+    };
+    let mut header = header;
+    header["job"] = json!(job);
+    header["graph"] = json!(graph);
+    frame(kind::ASK, &header, blobs.into_iter().map(|blob| blob.get().as_bytes()))
+}
+
+/// Has a template process fork a worker that connects to `path`.
+pub(crate) fn fork(path: &str) -> Vec<u8> {
+    frame(kind::FORK, &json!({"path": path}), [])
+}
+
+/// Answers a `load`.
+pub(crate) fn tuple_reply(id: u64, found: Option<&CheckpointTuple>) -> Vec<u8> {
+    let (head, bytes) = found.map(tuple).unzip();
+    let header = json!({"id": id, "error": null, "tuple": head});
+    frame(kind::REPLY, &header, bytes.into_iter().flatten())
+}
+
+/// Answers a `store`, or with no answers a `flush`.
+pub(crate) fn stored(id: u64, answers: &[StoreAnswer]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Reply<'a> {
+        id: u64,
+        error: (),
+        answers: Vec<WireAnswer<'a>>,
+    }
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum WireAnswer<'a> {
+        Null,
+        Item(WireItem<'a>),
+        Items(Vec<WireItem<'a>>),
+        Namespaces(&'a [Vec<String>]),
+    }
+    #[derive(Serialize)]
+    struct WireItem<'a> {
+        namespace: &'a [String],
+        key: &'a str,
+        value: &'a agent_server_storage::RawJson,
+        created_at: String,
+        updated_at: String,
+    }
+    fn item(item: &Item) -> WireItem<'_> {
+        WireItem {
+            namespace: &item.namespace,
+            key: &item.key,
+            value: &item.value,
+            // With offset, as every Python version reads it.
+            created_at: item.created_at.to_rfc3339(),
+            updated_at: item.updated_at.to_rfc3339(),
+        }
+    }
+    let answers = answers
+        .iter()
+        .map(|answer| match answer {
+            StoreAnswer::Done | StoreAnswer::Item(None) => WireAnswer::Null,
+            StoreAnswer::Item(Some(found)) => WireAnswer::Item(item(found)),
+            StoreAnswer::Items(items) => WireAnswer::Items(items.iter().map(item).collect()),
+            StoreAnswer::Namespaces(namespaces) => WireAnswer::Namespaces(namespaces),
+        })
+        .collect();
+    frame(kind::REPLY, &Reply { id, error: (), answers }, [])
+}
+
+/// Tells a worker that its request failed.
+pub(crate) fn refusal(id: u64, error: &Error) -> Vec<u8> {
+    let kind = match error {
+        Error::Invalid(_) | Error::Refused(_) => "refused",
+        _ => "failed",
+    };
+    let header = json!({"id": id, "error": {"kind": kind, "message": error.to_string()}});
+    frame(kind::REPLY, &header, [])
+}

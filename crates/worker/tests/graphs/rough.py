@@ -1,0 +1,43 @@
+"""Graphs for the worker's tests: what must not hurt others."""
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+
+class State(TypedDict, total=False):
+    seconds: float
+    text: str
+
+
+def _one(node: Any) -> Any:
+    return StateGraph(State).add_node("node", node).add_edge(START, "node").compile()
+
+
+def block(state: State) -> State:
+    time.sleep(state["seconds"])
+    return {"text": "woke up"}
+
+
+async def block_loop(state: State) -> State:
+    time.sleep(state["seconds"])
+    return {"text": "woke up"}
+
+
+async def sleep(state: State) -> State:
+    await asyncio.sleep(state["seconds"])
+    return {"text": "slept"}
+
+
+async def die(state: State) -> State:
+    os._exit(3)
+
+
+blocking = _one(block)
+blocking_loop = _one(block_loop)
+sleeping = _one(sleep)
+dying = _one(die)
