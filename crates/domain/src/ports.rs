@@ -181,7 +181,9 @@ pub struct Answer {
 }
 
 /// Room for one run at a host; dropping it gives the room back and calls [`RunSink::slot_freed`].
-pub trait Slot: Send {}
+///
+/// `Any`, so that a host knows its own again in [`GraphHost::start`].
+pub trait Slot: std::any::Any + Send {}
 
 /// Executes graphs.
 #[async_trait]
