@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 
-/// Longer bodies are cut in messages.
+/// Longer bodies are cut in messages; letters.
 const SHOWN: usize = 600;
 
 /// What came back.
@@ -48,11 +48,16 @@ impl Answer {
 
     /// The answer in one line, for people.
     pub(crate) fn describe(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
-        let mut shown: String = text.chars().take(SHOWN).collect();
-        if shown.len() < text.len() {
-            shown.push('…');
-        }
+        let shown = shortened(&String::from_utf8_lossy(&self.body));
         if shown.is_empty() { self.status.to_string() } else { format!("{} {shown}", self.status) }
     }
+}
+
+/// A body as messages show it.
+pub(crate) fn shortened(body: &str) -> String {
+    let mut shown: String = body.chars().take(SHOWN).collect();
+    if shown.len() < body.len() {
+        shown.push('…');
+    }
+    shown
 }

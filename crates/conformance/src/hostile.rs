@@ -39,12 +39,30 @@ pub(crate) fn bodies(plain: &Value) -> Vec<(&'static str, Vec<u8>)> {
     bodies
 }
 
-/// The text of an object with members written in front of its own, which may repeat them.
+/// The text of an object with members written behind its own, which they may repeat: the last of them counts.
 fn with(plain: &Value, members: &str) -> String {
     let text = plain.to_string();
-    match text.strip_prefix('{') {
-        Some("}") => format!("{{{members}}}"),
-        Some(rest) => format!("{{{members},{rest}"),
+    match text.strip_suffix('}') {
+        Some("{") => format!("{{{members}}}"),
+        Some(rest) => format!("{rest},{members}}}"),
         None => format!("{{{members}}}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn members_are_added_where_there_is_an_object() {
+        for (plain, expected) in [
+            (json!({}), r#"{"k":1}"#),
+            (json!({ "a": {} }), r#"{"a":{},"k":1}"#),
+            (json!([{ "a": 1 }]), r#"{"k":1}"#),
+        ] {
+            assert_eq!(with(&plain, r#""k":1"#), expected);
+        }
     }
 }

@@ -67,6 +67,9 @@ impl Server {
     }
 
     pub(crate) async fn start_on(binary: &Path, graphs: &Graphs, disk: Disk) -> Result<Self> {
+        // The server starts in another folder, where a relative path leads elsewhere.
+        let missing = || format!("there is no server at {}", binary.display());
+        let binary = &binary.canonicalize().with_context(missing)?;
         let folder = tempfile::Builder::new().prefix("conformance").tempdir()?;
         let log = folder.path().join("server.log");
         let port = free_port()?;

@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use reqwest::{Url, header::CONTENT_LENGTH};
 use serde_json::Value;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, shortened};
 
 /// How long an answer may take, its body included. Nothing that the suite asks for takes longer than some seconds.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -150,8 +150,11 @@ impl Request {
         }
         match &self.payload {
             Payload::None => {}
-            Payload::Json(body) => text += &format!(" {body}"),
-            Payload::Bytes(bytes) => text += &format!(" {:?}", String::from_utf8_lossy(bytes)),
+            Payload::Json(body) => text += &format!(" {}", shortened(&body.to_string())),
+            Payload::Bytes(bytes) => {
+                text +=
+                    &format!(" {}", shortened(&format!("{:?}", String::from_utf8_lossy(bytes))));
+            }
             Payload::Announced(length) => text += &format!(" (a body of {length} bytes)"),
         }
         text

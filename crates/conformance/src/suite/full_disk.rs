@@ -98,7 +98,8 @@ fn incompressible(length: usize) -> String {
 impl Suite<'_> {
     async fn on_full_disk(&self, request: Request) -> Result<()> {
         let before = self.thread_of(&request).await?;
-        let expected = Expected { expect: Expect::Status(503), detail: None };
+        let expected =
+            Expected { expect: Expect::Status(503), detail: None, without_fields: false };
         self.exchange(request.clone(), &expected).await?;
         let after = self.thread_of(&request).await?;
         ensure!(

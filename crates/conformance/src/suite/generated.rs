@@ -8,7 +8,7 @@ use super::{Suite, build, exchange::Expected, find};
 use crate::{
     cases::{self, Case, Documented, Expect},
     fixtures::Fixtures,
-    hostile,
+    hostile, not_implemented,
     request::{Payload, Request},
     session::Session,
 };
@@ -26,8 +26,8 @@ impl<'a> Suite<'a> {
                     self.add(operation, &case.name, result);
                 }
             }
-            if let Some(plain) = cases.body.as_ref().filter(|_| !self.session.lacks(operation)) {
-                for (name, bytes) in hostile::bodies(plain) {
+            if let Some(plain) = self.plain_body(operation, cases) {
+                for (name, bytes) in hostile::bodies(&plain) {
                     if self.options.wants(operation, name) {
                         let result = self.hostile(operation, cases, bytes).await;
                         self.add(operation, name, result);
@@ -56,7 +56,23 @@ impl<'a> Suite<'a> {
             Some(detail) => Some(fixtures.fill(detail).await?),
             None => None,
         };
-        self.exchange(request, &Expected { expect: case.expect.clone(), detail }).await
+        let expected = Expected {
+            expect: case.expect.clone(),
+            without_fields: case.expect.may_succeed(),
+            detail,
+        };
+        self.exchange(request, &expected).await
+    }
+
+    /// The plain body, if the operation and all of that are implemented.
+    fn plain_body(&self, operation: &Operation, cases: &cases::Operation) -> Option<Value> {
+        let mut plain = cases.body.clone().filter(|_| !self.session.lacks(operation))?;
+        let lacked = not_implemented::list().fields_in(operation.name, Some(&plain));
+        let lacked: Vec<_> = lacked.into_iter().map(str::to_owned).collect();
+        if let Some(members) = plain.as_object_mut() {
+            lacked.iter().for_each(|field| drop(members.shift_remove(field)));
+        }
+        Some(plain)
     }
 
     /// A body that may be taken or refused.
@@ -73,7 +89,7 @@ impl<'a> Suite<'a> {
             Err(error) => error.into_bytes(),
         });
         let expect = Expect::Documented(Documented::Documented);
-        self.exchange(request, &Expected { expect, detail: None }).await
+        self.exchange(request, &Expected { expect, detail: None, without_fields: false }).await
     }
 }
 

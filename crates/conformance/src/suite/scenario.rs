@@ -80,7 +80,7 @@ impl Suite<'_> {
             Told::Refused(request, detail) => (request, Some(detail)),
             Told::Skip(why) => return Ok(Some(why)),
         };
-        let expected = Expected { expect: Expect::Status(status), detail };
+        let expected = Expected { expect: Expect::Status(status), detail, without_fields: false };
         self.exchange(request, &expected).await.map(|()| None)
     }
 

@@ -12,11 +12,40 @@ pub(super) fn same(actual: &Value, expected: &Value) -> Result<()> {
 
 /// [`same`] with names that go on from body to body.
 pub(super) fn same_named(names: &mut Names, actual: &Value, expected: &Value) -> Result<()> {
-    let actual = names.of(actual);
-    if actual == *expected {
-        return Ok(());
+    let mut differences = Vec::new();
+    differ("", &names.of(actual), expected, &mut differences);
+    match differences.is_empty() {
+        true => Ok(()),
+        false => bail!("{}", differences.join("\n")),
     }
-    bail!("expected {expected:#}\ngot      {actual:#}");
+}
+
+/// Tells where two values differ.
+fn differ(place: &str, actual: &Value, expected: &Value, found: &mut Vec<String>) {
+    let missing = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+    match (actual, expected) {
+        (Value::Object(actual), Value::Object(expected)) => {
+            let new = actual.keys().filter(|name| !expected.contains_key(*name));
+            for name in expected.keys().chain(new) {
+                let place = format!("{place}/{name}");
+                match (actual.get(name), expected.get(name)) {
+                    (Some(actual), Some(expected)) => differ(&place, actual, expected, found),
+                    (actual, expected) => found.push(format!(
+                        "at {place}: expected {}, got {}",
+                        missing(expected),
+                        missing(actual)
+                    )),
+                }
+            }
+        }
+        (Value::Array(actual), Value::Array(expected)) if actual.len() == expected.len() => {
+            for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+                differ(&format!("{place}/{index}"), actual, expected, found);
+            }
+        }
+        (actual, expected) if actual == expected => {}
+        (actual, expected) => found.push(format!("at {place}: expected {expected}, got {actual}")),
+    }
 }
 
 /// Checks status and `detail` of a refusal.

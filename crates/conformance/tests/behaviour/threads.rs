@@ -98,7 +98,7 @@ fn turn(words: &str, answer: &str) -> Value {
             "response_metadata": {},
             "type": "ai",
             "name": null,
-            "id": "<id 2>",
+            "id": "run-<id 2>",
             "tool_calls": [],
             "invalid_tool_calls": [],
             "usage_metadata": null,

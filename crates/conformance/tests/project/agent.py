@@ -1,6 +1,7 @@
 """The demo graph of the server's binary once more, in Python: both must look the same from outside."""
 
 import asyncio
+import uuid
 
 from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -20,7 +21,7 @@ async def reply(state: MessagesState) -> dict:
         raise ValueError("You asked for it.")
     else:
         answer = f"You said: {said}"
-    return {"messages": [AIMessage(answer)]}
+    return {"messages": [AIMessage(answer, id=f"run-{uuid.uuid4()}")]}
 
 
 builder = StateGraph(MessagesState)
