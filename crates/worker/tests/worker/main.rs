@@ -6,6 +6,7 @@ mod failures;
 mod fixture;
 mod loading;
 mod questions;
+mod records;
 mod runs;
 mod sink;
 mod transcript;
