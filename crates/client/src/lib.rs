@@ -23,6 +23,8 @@
 //! Three places: [`Client`] has a method for every operation, [`types`] what they take and return, [`RunStream`] the events
 //! of a run. Structs with required fields have a `new` that takes them; the others have a default.
 //!
+//! HTTPS is there as soon as the program that uses this crate depends on `reqwest` with one of its TLS features.
+//!
 //! Generated are `types`, `params` and the methods (`OUT_DIR/client.rs`, written by `agent-server-codegen`). Hand-written
 //! is what does not follow from the document: [`wire`], errors, streams, and how the server is reached.
 

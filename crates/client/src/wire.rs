@@ -201,10 +201,7 @@ mod tests {
         let text = r#"{"b":1.0,"a":[ 5, 12345678901234567890123 ]}"#;
         let raw: RawJson = serde_json::from_str(text).expect("JSON");
         assert_eq!(serde_json::to_string(&raw).expect("JSON"), text);
-        assert_eq!(
-            serde_json::to_string(&json!({"inner": raw})).expect("JSON").len(),
-            text.len() - 2 + 10
-        );
+        assert_eq!(serde_json::to_string(&[&raw]).expect("JSON"), format!("[{text}]"));
         assert_eq!(serde_json::to_value(&raw).expect("JSON")["b"], 1.0);
     }
 

@@ -5,15 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
-
-use crate::{Error, generate_api, generate_client};
+use crate::{Error, generate_api, generate_client, read_document};
 
 /// Finds `openapi.json`, generates the module of the package being built and writes it to `OUT_DIR`.
 ///
 /// # Errors
 /// A sentence that names what is wrong with the document, or which file could not be read or written.
-#[expect(clippy::disallowed_methods, reason = "the environment is how cargo speaks to a build script")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is how cargo speaks to a build script"
+)]
 pub fn build_main() -> Result<(), Error> {
     let variable = |name: &str| {
         env::var(name).map_err(|_| Error::new(format!("{name} is not set: cargo runs this script")))
@@ -27,16 +28,6 @@ pub fn build_main() -> Result<(), Error> {
         other => return Err(Error::new(format!("nothing is generated for package {other}"))),
     };
     write_if_changed(&Path::new(&variable("OUT_DIR")?).join(file), &text)
-}
-
-/// Reads a document.
-///
-/// # Errors
-/// The file cannot be read or is not JSON.
-pub fn read_document(path: &Path) -> Result<Value, Error> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Error::new(format!("{}: {error}", path.display())))?;
-    serde_json::from_str(&text).map_err(|error| Error::new(format!("{}: {error}", path.display())))
 }
 
 fn find_document(from: &Path) -> Result<PathBuf, Error> {

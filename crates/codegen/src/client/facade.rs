@@ -32,8 +32,8 @@ enum Answer {
     EventStream,
     /// As a body of this type; `true` if it is inside a struct with one unnamed field.
     Body(Type, bool),
-    /// As a body that may be missing.
-    MaybeBody(Ident),
+    /// As a body that may be missing; its component, and the type inside of it if it is such a struct.
+    MaybeBody(Ident, Option<Type>),
     /// As it is.
     Raw,
 }
@@ -115,7 +115,7 @@ fn answer(operation: &Operation<'_>, raw: &Raw, wrapped: &BTreeMap<String, Type>
     });
     match component {
         Some(component) if media_types == ["application/json"] => {
-            Answer::MaybeBody(format_ident!("{component}"))
+            Answer::MaybeBody(format_ident!("{component}"), wrapped.get(component).cloned())
         }
         _ => Answer::Raw,
     }
@@ -131,7 +131,8 @@ fn method(
         Answer::RunStream => quote!(crate::RunStream),
         Answer::EventStream => quote!(crate::EventStream),
         Answer::Body(kind, _) => quote!(#kind),
-        Answer::MaybeBody(component) => quote!(::std::option::Option<types::#component>),
+        Answer::MaybeBody(_, Some(kind)) => quote!(::std::option::Option<#kind>),
+        Answer::MaybeBody(component, None) => quote!(::std::option::Option<types::#component>),
         Answer::Raw => quote!(crate::RawResponse),
     };
     let call = match answer {
@@ -143,13 +144,24 @@ fn method(
         Answer::EventStream => quote!(crate::EventStream::open(self, #call).await),
         Answer::Body(_, false) => quote!(crate::error::body(#call).await),
         Answer::Body(_, true) => quote!(Ok(crate::error::body(#call).await?.0)),
-        Answer::MaybeBody(_) => {
-            quote!(crate::RawResponse::new(crate::error::answer(#call).await?).json().await)
+        Answer::MaybeBody(component, inner) => {
+            let unwrapped = inner.as_ref().map(|_| quote!(.map(|body| body.0)));
+            quote! {
+                let response = crate::RawResponse::new(crate::error::answer(#call).await?);
+                let body: ::std::option::Option<types::#component> = response.json().await?;
+                Ok(body #unwrapped)
+            }
         }
         Answer::Raw => quote!(Ok(crate::RawResponse::new(crate::error::answer(#call).await?))),
     };
-    let (optional, required): (Vec<_>, Vec<_>) =
+    let (optional, mut required): (Vec<_>, Vec<_>) =
         raw.arguments.iter().partition(|(_, kind)| syntax::is_option(kind));
+    // The order of the document; progenitor's is the alphabet's.
+    let position = |(name, _): &&(Ident, Type)| {
+        let is_it = |parameter: &Value| name == &snake(document::text(&parameter["name"]));
+        operation.parameters().position(is_it).unwrap_or(usize::MAX)
+    };
+    required.sort_by_key(position);
     let arguments = required.iter().map(|(name, kind)| quote!(#name: #kind));
     let arguments = quote!(&self #(, #arguments)*);
     let docs = docs(operation);

@@ -2,19 +2,25 @@
 
 use std::collections::BTreeSet;
 
+use proc_macro2::Ident;
 use quote::{ToTokens, quote};
-use syn::{Attribute, Fields, File, ImplItem, Item, ItemStruct, LitStr, Type, parse_quote};
+use serde_json::Value;
+use syn::{Attribute, Field, Fields, File, ImplItem, Item, ItemStruct, LitStr, Type, parse_quote};
 
 use super::syntax;
-use crate::{Error, lower::Field};
+use crate::{
+    Error,
+    lower::{self, Lowered},
+};
 
 /// Applies all passes.
 ///
 /// # Errors
 /// A field that should have three states was not generated.
-pub(super) fn polish(file: &mut File, three_state: &BTreeSet<Field>) -> Result<(), Error> {
+pub(super) fn polish(file: &mut File, lowered: &Lowered) -> Result<(), Error> {
     drop_default_client(file);
-    let mut missing = three_state.clone();
+    let mut missing = lowered.three_state.clone();
+    let schemas = &lowered.document["components"]["schemas"];
     for item in &mut file.items {
         let Item::Mod(module) = item else { continue };
         let Some((_, items)) = module.content.as_mut().filter(|_| module.ident == "types") else {
@@ -24,14 +30,15 @@ pub(super) fn polish(file: &mut File, three_state: &BTreeSet<Field>) -> Result<(
         for item in items.iter_mut() {
             if let Item::Struct(item) = item {
                 mark_three_state(item, &mut missing);
-                constructors.extend(constructor(item));
+                let required = &schemas[item.ident.to_string()]["required"];
+                constructors.extend(constructor(item, required));
             }
         }
         items.extend(constructors);
     }
     match missing.first() {
         None => Ok(()),
-        Some(Field { component, property, .. }) => {
+        Some(lower::Field { component, property, .. }) => {
             Err(Error::new(format!("no field was generated for {property} of {component}")))
         }
     }
@@ -58,16 +65,15 @@ fn drop_default_client(file: &mut File) {
 
 /// `Option<T>` becomes `Option<Option<T>>` where absent and null are different answers. A payload holds its own null, it only
 /// must be told when to be read. Takes what it finds out of `missing`.
-fn mark_three_state(item: &mut ItemStruct, missing: &mut BTreeSet<Field>) {
+fn mark_three_state(item: &mut ItemStruct, missing: &mut BTreeSet<lower::Field>) {
     let component = item.ident.to_string();
     let Fields::Named(fields) = &mut item.fields else { return };
     for field in &mut fields.named {
         let Some(ident) = &field.ident else { continue };
         let renamed = field.attrs.iter().find_map(serde_name);
-        let property = renamed
-            .clone()
-            .unwrap_or_else(|| ident.to_string().trim_start_matches("r#").to_owned());
-        let matches = |known: &&Field| known.component == component && known.property == property;
+        let property = property(field, ident);
+        let matches =
+            |known: &&lower::Field| known.component == component && known.property == property;
         let Some(known) = missing.iter().find(matches).cloned() else { continue };
         missing.remove(&known);
         let reader = match known.payload {
@@ -110,25 +116,37 @@ fn serde_name(attribute: &Attribute) -> Option<String> {
     found
 }
 
-/// `new` with the required fields, for structs that have both required and optional ones. Structs without required ones have
-/// a default, those with required ones only are written out.
-fn constructor(item: &ItemStruct) -> Option<Item> {
+/// The name of a field on the wire.
+fn property(field: &Field, ident: &Ident) -> String {
+    let renamed = field.attrs.iter().find_map(serde_name);
+    renamed.unwrap_or_else(|| ident.to_string().trim_start_matches("r#").to_owned())
+}
+
+/// `new` with the required fields in the order of `required`, for structs that have both required and optional ones. Structs
+/// without required ones have a default, those with required ones only are written out.
+fn constructor(item: &ItemStruct, required: &Value) -> Option<Item> {
     let Fields::Named(fields) = &item.fields else { return None };
-    let optional = fields.named.iter().filter(|field| syntax::is_option(&field.ty)).count();
+    let is_option = |field: &&Field| syntax::is_option(&field.ty);
+    let optional = fields.named.iter().filter(is_option).count();
     if optional == 0 || optional == fields.named.len() {
         return None;
     }
     let (mut arguments, mut values) = (vec![], vec![]);
     for field in &fields.named {
         let ident = field.ident.as_ref()?;
-        if syntax::is_option(&field.ty) {
+        if is_option(&field) {
             values.push(quote!(#ident: ::std::option::Option::None));
             continue;
         }
         let (kind, converts) = argument(&field.ty);
-        arguments.push(quote!(#ident: #kind));
+        let name = property(field, ident);
+        let position =
+            required.as_array().and_then(|names| names.iter().position(|known| *known == name));
+        arguments.push((position, quote!(#ident: #kind)));
         values.push(if converts { quote!(#ident: #ident.into()) } else { ident.to_token_stream() });
     }
+    arguments.sort_by_key(|(position, _)| *position);
+    let arguments = arguments.into_iter().map(|(_, argument)| argument);
     let name = &item.ident;
     let doc = format!(" A `{name}` with its required fields; the others are not set.");
     Some(parse_quote! {

@@ -18,6 +18,8 @@ use crate::{
     names,
 };
 
+pub(crate) use schema::check_keywords;
+
 type Object = Map<String, Value>;
 
 /// Component that stands for JSON that belongs to the user.

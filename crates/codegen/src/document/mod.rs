@@ -1,10 +1,66 @@
-//! Reading the document: what is where in it.
+//! The document: reading it, what is where in it, whether it is sound, how it is laid out.
+
+mod validate;
+
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, names};
+use crate::{Error, diff, names};
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+/// An OpenAPI document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document(Value);
+
+impl Document {
+    /// Reads a document from a file.
+    ///
+    /// # Errors
+    /// The file cannot be read or is not JSON.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        read_document(path).map(Self)
+    }
+
+    /// Reads a document from text.
+    ///
+    /// # Errors
+    /// The text is not JSON.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        serde_json::from_str(text).map(Self).map_err(|error| Error::new(error.to_string()))
+    }
+
+    /// The document as JSON.
+    pub fn value(&self) -> &Value {
+        &self.0
+    }
+
+    /// Everything that is wrong with the document, each with its place. Empty when code can be generated from it.
+    pub fn validate(&self) -> Vec<Error> {
+        validate::validate(&self.0)
+    }
+
+    /// The text that the document should have: two spaces, members in their order, a final newline.
+    pub fn format(&self) -> String {
+        format!("{:#}\n", self.0)
+    }
+
+    /// What a newer document changes, and what that means for clients of this one.
+    pub fn diff(&self, newer: &Self) -> diff::Report {
+        diff::diff(&self.0, &newer.0)
+    }
+}
+
+/// Reads a document as plain JSON.
+///
+/// # Errors
+/// The file cannot be read or is not JSON.
+pub fn read_document(path: &Path) -> Result<Value, Error> {
+    let place = |error: &dyn std::fmt::Display| Error::new(format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| place(&error))?;
+    serde_json::from_str(&text).map_err(|error| place(&error))
+}
 
 /// An operation of the document, in place.
 #[derive(Clone, Copy)]
