@@ -1,2 +1,69 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands, `cargo xtask <command>`: everything that is done to this repository besides writing it.
+//!
+//! A file per command. Start with [`test`], which is what the pipeline runs; [`regenerate`] is what follows a change of
+//! openapi.json.
+#![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
+
+mod bench;
+mod conformance;
+mod env;
+mod files;
+mod process;
+mod regenerate;
+mod spec;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Developer commands of agent-server.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check and format openapi.json, rewrite the files that follow from it, say what changed
+    Regenerate(regenerate::Arguments),
+    /// Look at the API document
+    #[command(subcommand)]
+    Spec(spec::Command),
+    /// Check the rules of the house that no compiler checks
+    Tidy,
+    /// Fill the environments of the tests under target/: Python and JavaScript
+    Env(env::Arguments),
+    /// Everything that has to pass: what the pipeline runs
+    Test(test::Arguments),
+    /// Judge a server by the API document
+    Conformance(conformance::Arguments),
+    /// Measure the server beside its peers
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Regenerate(arguments) => regenerate::run(&arguments),
+        Command::Spec(command) => spec::run(&command),
+        Command::Tidy => tidy::run(),
+        Command::Env(arguments) => env::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+    }
+}

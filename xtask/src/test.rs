@@ -1,0 +1,127 @@
+//! `cargo xtask test`: everything that has to pass, in the order in which it fails fastest. The pipeline runs this.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+use crate::{env, files, process, regenerate, tidy};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Stop at the first step that fails
+    #[arg(long)]
+    fail_fast: bool,
+    /// Interpreter that the Python environment is made with
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    python: String,
+}
+
+/// One step: what it is called and how to run it alone.
+struct Step {
+    name: &'static str,
+    rerun: String,
+    work: Box<dyn FnOnce() -> Result<()>>,
+}
+
+impl Step {
+    /// A step that is a command of this program.
+    fn own(name: &'static str, rerun: &str, work: impl FnOnce() -> Result<()> + 'static) -> Self {
+        Self { name, rerun: rerun.to_owned(), work: Box::new(work) }
+    }
+
+    /// A step that is another program.
+    fn program(name: &'static str, command: Command) -> Self {
+        Self { name, rerun: process::shown(&command), work: Box::new(|| process::run(command)) }
+    }
+}
+
+/// How a step went.
+struct Done {
+    name: &'static str,
+    rerun: String,
+    took: Duration,
+    failed: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let mut done = vec![];
+    for Step { name, rerun, work } in steps(arguments) {
+        println!("\n=== {name}: {rerun}");
+        let start = Instant::now();
+        let result = work();
+        let failed = result.is_err();
+        if let Err(error) = result {
+            eprintln!("error: {error:#}");
+        }
+        done.push(Done { name, rerun, took: start.elapsed(), failed });
+        if failed && arguments.fail_fast {
+            break;
+        }
+    }
+    println!("\n=== Summary");
+    for step in &done {
+        let word = if step.failed { "FAILED" } else { "ok" };
+        println!("{:<12} {word:<7} {:>6.1} s", step.name, step.took.as_secs_f64());
+    }
+    let failed: Vec<_> = done.iter().filter(|step| step.failed).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    println!("\nTo run again what failed:");
+    for step in &failed {
+        println!("  {}", step.rerun);
+    }
+    bail!("{} of {} steps failed", failed.len(), done.len())
+}
+
+fn steps(arguments: &Arguments) -> Vec<Step> {
+    let cargo = |words: &str| process::command("cargo", words.split_whitespace());
+    let interpreter = arguments.python.clone();
+    let check = regenerate::Arguments { check: true, print: None };
+    let mut doc = cargo("doc --workspace --no-deps");
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    let mut steps = vec![
+        Step::own("env", "cargo xtask env", move || {
+            env::run(&env::Arguments { python: interpreter, only: None })
+        }),
+        Step::program("fmt", cargo("fmt --all --check")),
+        Step::own("tidy", "cargo xtask tidy", tidy::run),
+        Step::own("regenerate", "cargo xtask regenerate --check", move || regenerate::run(&check)),
+        Step::program("clippy", cargo("clippy --workspace --all-targets -- -D warnings")),
+        // One after the other: the targets that start servers measure time.
+        Step::program("test", cargo("test --workspace --no-fail-fast")),
+        Step::program("doc", doc),
+    ];
+    steps.extend(sdk_steps());
+    steps
+}
+
+/// Tests of the binary with the official clients, where there are some.
+fn sdk_steps() -> Vec<Step> {
+    let mut steps = vec![];
+    if files::at("tests/python/pytest.ini").exists() {
+        let build = process::command("cargo", ["build", "--package", "agent-server"]);
+        let pytest = process::command(env::python(), ["-m", "pytest", "tests/python"]);
+        let rerun = format!("{} && {}", process::shown(&build), process::shown(&pytest));
+        steps.push(Step::own("python", &rerun, || {
+            process::run(build)?;
+            process::run(pytest)
+        }));
+    }
+    let tests = std::fs::read_dir(files::at("tests/js")).into_iter().flatten().flatten();
+    let mut names: Vec<_> = tests
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.contains(".test."))
+        .collect();
+    names.sort();
+    if !names.is_empty() {
+        let paths = names.iter().map(|name| format!("target/js/tests/{name}"));
+        let mut node = process::command("node", std::iter::once("--test".to_owned()).chain(paths));
+        node.env("NODE_OPTIONS", "--preserve-symlinks --preserve-symlinks-main");
+        steps.push(Step::program("javascript", node));
+    }
+    steps
+}
