@@ -3,7 +3,14 @@
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use crate::{answer::Answer, fixtures::text, names::Names, request::Request, session::Session};
+use crate::{
+    answer::Answer,
+    events::{self, Event},
+    fixtures::text,
+    names::Names,
+    request::Request,
+    session::Session,
+};
 
 /// Compares a body with what it should be, after giving names to ids and times.
 pub(super) fn same(actual: &Value, expected: &Value) -> Result<()> {
@@ -74,6 +81,44 @@ pub(super) fn only(value: &Value, members: &[&str]) -> Value {
     members.iter().map(|name| ((*name).to_owned(), value[*name].clone())).collect()
 }
 
+/// A conversation of one turn as the graph keeps it, with names.
+pub(super) fn turn(words: &str, answer: &str) -> Value {
+    json!([
+        {
+            "content": words,
+            "additional_kwargs": {},
+            "response_metadata": {},
+            "type": "human",
+            "name": null,
+            "id": "<id 1>",
+        },
+        {
+            "content": answer,
+            "additional_kwargs": {},
+            "response_metadata": {},
+            "type": "ai",
+            "name": null,
+            "id": "run-<id 2>",
+            "tool_calls": [],
+            "invalid_tool_calls": [],
+            "usage_metadata": null,
+        },
+    ])
+}
+
+/// The events of an answer.
+pub(super) fn events_of(answer: &Answer) -> Result<Vec<Event>> {
+    match answer.status {
+        200 => events::parse(&answer.body),
+        _ => bail!("expected a stream, got {}", answer.describe()),
+    }
+}
+
+/// The transcript of a stream: name and data of each event.
+pub(super) fn transcript(events: &[Event]) -> Value {
+    events.iter().map(|event| json!([event.name, event.data])).collect()
+}
+
 impl Session {
     /// Calls an operation with a body.
     pub(super) async fn post(&self, operation: &str, body: Value) -> Result<Value> {
@@ -94,6 +139,11 @@ impl Session {
     /// Says something on a thread and waits for the result.
     pub(super) async fn say(&self, thread: &str, words: &str) -> Result<Value> {
         self.call(Request::to("wait_run")?.path("thread_id", thread).body(self.says(words))).await
+    }
+
+    /// Calls an operation of a run that has no body.
+    pub(super) async fn of_run(&self, operation: &str, thread: &str, run: &str) -> Result<Answer> {
+        self.send(&Request::to(operation)?.path("thread_id", thread).path("run_id", run)).await
     }
 
     /// Calls an operation of a thread that has no body.

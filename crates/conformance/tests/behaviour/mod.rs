@@ -5,7 +5,9 @@
 
 mod assistants;
 mod helpers;
+mod stateless_runs;
 mod system;
+mod thread_runs;
 mod threads;
 
 use anyhow::Result;
@@ -25,7 +27,9 @@ pub(crate) struct Behaviour {
 
 /// All cases.
 pub(crate) fn cases() -> impl Iterator<Item = &'static Behaviour> {
-    [system::CASES, assistants::CASES, threads::CASES].into_iter().flatten()
+    [system::CASES, assistants::CASES, threads::CASES, thread_runs::CASES, stateless_runs::CASES]
+        .into_iter()
+        .flatten()
 }
 
 /// A table of cases: the operation that each is about, and the function.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     behaviours,
-    helpers::{column, done, only, refused, same, same_named},
+    helpers::{column, done, only, refused, same, same_named, turn},
 };
 use crate::{
     answer::Answer,
@@ -79,31 +79,6 @@ async fn reserved_metadata_is_left_out(session: &Session) -> Result<()> {
         json!({ "thread_id": "a", "run_id": "b", "assistant_id": "c", "graph_id": "g", "k": 1 });
     let made = session.post("create_thread", json!({ "metadata": metadata })).await?;
     same(&made["metadata"], &json!({ "graph_id": "g", "k": 1 }))
-}
-
-/// A conversation of one turn as the graph keeps it, with names.
-fn turn(words: &str, answer: &str) -> Value {
-    json!([
-        {
-            "content": words,
-            "additional_kwargs": {},
-            "response_metadata": {},
-            "type": "human",
-            "name": null,
-            "id": "<id 1>",
-        },
-        {
-            "content": answer,
-            "additional_kwargs": {},
-            "response_metadata": {},
-            "type": "ai",
-            "name": null,
-            "id": "run-<id 2>",
-            "tool_calls": [],
-            "invalid_tool_calls": [],
-            "usage_metadata": null,
-        },
-    ])
 }
 
 async fn thread_shows_what_its_run_left(session: &Session) -> Result<()> {

@@ -1,0 +1,426 @@
+//! Tag Thread Runs.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::{
+    behaviours,
+    helpers::{column, done, events_of, only, refused, same, transcript, turn},
+};
+use crate::{
+    answer::Answer,
+    fixtures::{NEVER, new_id, text},
+    names::Names,
+    request::Request,
+    session::Session,
+};
+
+behaviours! {
+    create_run: run_is_returned_before_it_begins;
+    create_run: runs_of_a_thread_wait_for_each_other;
+    create_run: superseded_run_is_interrupted;
+    create_run: rolled_back_run_disappears;
+    create_run: missing_thread_is_made_on_request;
+    create_run: unknown_thread_and_unknown_assistant_are_refused_alike;
+    wait_run: answer_says_where_to_find_the_run;
+    stream_run: transcript_begins_with_metadata_and_ends_with_the_values;
+    stream_run: every_mode_that_was_asked_for_is_streamed;
+    stream_run: failure_is_an_event;
+    stream_run: interrupt_is_part_of_the_values;
+    list_runs: newest_run_is_first;
+    list_runs: selection_leaves_out_the_rest;
+    get_run: finished_run_is_a_success;
+    get_run: run_of_another_thread_is_not_found;
+    delete_run: deleted_run_takes_its_checkpoints_along;
+    join_run: ended_run_is_answered_from_its_thread;
+    join_run_stream: resumable_run_is_replayed;
+    join_run_stream: replay_goes_on_behind_an_event;
+    cancel_run: waiting_run_never_begins;
+    cancel_run: running_run_is_stopped;
+    cancel_run: ended_run_cannot_be_cancelled;
+    cancel_run: rollback_deletes_the_run;
+}
+
+async fn run_is_returned_before_it_begins(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    let more = json!({
+        "metadata": { "k": 1 },
+        "config": { "tags": ["t"], "configurable": { "model": "a" } },
+        "after_seconds": NEVER,
+    });
+    let request = Request::to("create_run")?.path("thread_id", &thread).body(session.says("hello"));
+    let mut run = session.call(request.with(more)).await?;
+    let started = run["kwargs"]["config"]["configurable"]["__request_start_time_ms__"].take();
+    ensure!(started.is_u64(), "__request_start_time_ms__ is {started}");
+    let mut names = Names::default();
+    names.of(&only(&run, &["thread_id", "run_id", "assistant_id"]));
+    let metadata = json!({
+        "created_by": "system",
+        "graph_id": session.graph_id,
+        "assistant_id": "<assistant 1>",
+        "k": 1,
+    });
+    let expected = json!({
+        "run_id": "<run 1>",
+        "thread_id": "<thread 1>",
+        "assistant_id": "<assistant 1>",
+        "created_at": "<time 1>",
+        "updated_at": "<time 2>",
+        "status": "pending",
+        "metadata": metadata,
+        "kwargs": {
+            "input": { "messages": [{ "role": "user", "content": "hello" }] },
+            "command": null,
+            "config": {
+                "tags": ["t"],
+                "configurable": {
+                    "model": "a",
+                    "langgraph_auth_user": null,
+                    "langgraph_auth_user_id": "",
+                    "langgraph_auth_permissions": [],
+                    "langgraph_request_id": "<langgraph_request 1>",
+                    "__request_start_time_ms__": null,
+                    "__after_seconds__": NEVER,
+                    "run_id": "<run 1>",
+                    "thread_id": "<thread 1>",
+                    "graph_id": session.graph_id,
+                    "assistant_id": "<assistant 1>",
+                    "user_id": "",
+                },
+                "metadata": metadata,
+            },
+            "context": { "model": "a" },
+            "stream_mode": ["values"],
+            "interrupt_before": null,
+            "interrupt_after": null,
+            "webhook": null,
+            "feedback_keys": null,
+            "temporary": false,
+            "subgraphs": false,
+            "resumable": false,
+            "checkpoint_during": true,
+            "durability": "async",
+        },
+        "multitask_strategy": "enqueue",
+        "langsmith_session_name": null,
+    });
+    super::helpers::same_named(&mut names, &run, &expected)
+}
+
+/// Creates a run with further members; its id.
+async fn create(session: &Session, thread: &str, words: &str, more: Value) -> Result<String> {
+    let request = Request::to("create_run")?.path("thread_id", thread).body(session.says(words));
+    text(&session.call(request.with(more)).await?, "run_id")
+}
+
+/// The result of a run, which ends first.
+async fn join(session: &Session, thread: &str, run: &str) -> Result<Value> {
+    session.of_run("join_run", thread, run).await?.success()
+}
+
+async fn status(session: &Session, thread: &str, run: &str) -> Result<Value> {
+    Ok(session.of_run("get_run", thread, run).await?.success()?["status"].clone())
+}
+
+/// What was said on a thread.
+async fn contents(session: &Session, thread: &str) -> Result<Vec<Value>> {
+    let found = session.of_thread("get_thread", thread).await?;
+    Ok(column(&found["values"]["messages"], "content"))
+}
+
+async fn runs_of_a_thread_wait_for_each_other(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    create(session, &thread, "sleep 200", json!({})).await?;
+    let second = create(session, &thread, "hello", json!({})).await?;
+    join(session, &thread, &second).await?;
+    let contents = contents(session, &thread).await?;
+    ensure!(
+        contents == ["sleep 200", "I slept 200 ms.", "hello", "You said: hello"],
+        "{contents:?}"
+    );
+    Ok(())
+}
+
+async fn superseded_run_is_interrupted(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    let first = create(session, &thread, "sleep 20000", json!({})).await?;
+    let strategy = json!({ "multitask_strategy": "interrupt" });
+    let second = create(session, &thread, "hello", strategy).await?;
+    join(session, &thread, &second).await?;
+    same(&status(session, &thread, &first).await?, &json!("interrupted"))?;
+    same(&status(session, &thread, &second).await?, &json!("success"))
+}
+
+async fn rolled_back_run_disappears(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    let first = create(session, &thread, "sleep 20000", json!({})).await?;
+    let strategy = json!({ "multitask_strategy": "rollback" });
+    let second = create(session, &thread, "hello", strategy).await?;
+    join(session, &thread, &second).await?;
+    refused(&session.of_run("get_run", &thread, &first).await?, 404, "Not Found")?;
+    let contents = contents(session, &thread).await?;
+    ensure!(contents == ["hello", "You said: hello"], "{contents:?}");
+    Ok(())
+}
+
+async fn missing_thread_is_made_on_request(session: &Session) -> Result<()> {
+    let thread = new_id();
+    let run = create(session, &thread, "hello", json!({ "if_not_exists": "create" })).await?;
+    join(session, &thread, &run).await?;
+    let found = session.of_thread("get_thread", &thread).await?;
+    let members = ["thread_id", "status", "metadata"];
+    let expected = json!({
+        "thread_id": "<thread 1>",
+        "status": "idle",
+        "metadata": { "graph_id": session.graph_id, "assistant_id": "<assistant 1>" },
+    });
+    same(&only(&found, &members), &expected)
+}
+
+async fn unknown_thread_and_unknown_assistant_are_refused_alike(session: &Session) -> Result<()> {
+    let known = session.thread(json!({})).await?;
+    for operation in ["create_run", "wait_run", "stream_run"] {
+        let request = Request::to(operation)?.body(session.says("hello"));
+        let unknown = request.clone().path("thread_id", new_id());
+        refused(&session.send(&unknown).await?, 404, "Thread or assistant not found.")?;
+        let unknown = request.path("thread_id", &known).with(json!({ "assistant_id": new_id() }));
+        refused(&session.send(&unknown).await?, 404, "Thread or assistant not found.")?;
+    }
+    Ok(())
+}
+
+async fn answer_says_where_to_find_the_run(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    let request = Request::to("wait_run")?.path("thread_id", &thread).body(session.says("hello"));
+    let answer = session.send(&request).await?;
+    same(&answer.success()?, &json!({ "messages": turn("hello", "You said: hello") }))?;
+    let run = text(&session.of_thread("list_runs", &thread).await?[0], "run_id")?;
+    let place = format!("/threads/{thread}/runs/{run}");
+    ensure!(answer.header("content-location") == Some(&place), "{:?}", answer.headers);
+    ensure!(answer.header("location") == Some(&format!("{place}/join")), "{:?}", answer.headers);
+    Ok(())
+}
+
+/// Streams a run on a new thread.
+async fn stream(session: &Session, words: &str, more: Value) -> Result<Answer> {
+    let thread = session.thread(json!({})).await?;
+    let request = Request::to("stream_run")?.path("thread_id", thread).body(session.says(words));
+    session.send(&request.with(more)).await
+}
+
+async fn transcript_begins_with_metadata_and_ends_with_the_values(session: &Session) -> Result<()> {
+    let answer = stream(session, "hello", json!({})).await?;
+    let events = events_of(&answer)?;
+    let whole = turn("hello", "You said: hello");
+    let expected = json!([
+        ["metadata", { "run_id": "<run 1>", "attempt": 1 }],
+        ["values", { "messages": [whole[0]] }],
+        ["values", { "messages": whole }],
+    ]);
+    same(&transcript(&events), &expected)?;
+    ensure!(events.iter().all(|event| event.id.is_none()), "only resumable runs have ids");
+    let run = text(&events[0].data, "run_id")?;
+    let place = answer.header("content-location").context("no Content-Location")?;
+    ensure!(place.ends_with(&run), "{place} is not the run {run}");
+    ensure!(answer.header("cache-control") == Some("no-store"), "{:?}", answer.headers);
+    Ok(())
+}
+
+async fn every_mode_that_was_asked_for_is_streamed(session: &Session) -> Result<()> {
+    let modes = ["values", "updates", "tasks", "checkpoints", "debug"];
+    let answer = stream(session, "hello", json!({ "stream_mode": modes })).await?;
+    let events = events_of(&answer)?;
+    for mode in modes {
+        ensure!(events.iter().any(|event| event.name == mode), "no event of {mode}");
+    }
+    let updates = events.iter().filter(|event| event.name == "updates");
+    let updates: Vec<_> = updates.map(|event| &event.data).collect();
+    let contents = column(&updates[0]["reply"]["messages"], "content");
+    ensure!(updates.len() == 1 && contents == ["You said: hello"], "{updates:?}");
+    Ok(())
+}
+
+async fn failure_is_an_event(session: &Session) -> Result<()> {
+    let events = events_of(&stream(session, "fail", json!({})).await?)?;
+    let names: Vec<_> = events.iter().map(|event| event.name.as_str()).collect();
+    ensure!(names == ["metadata", "values", "error"], "{names:?}");
+    same(&events[2].data, &json!({ "error": "ValueError", "message": "You asked for it." }))
+}
+
+async fn interrupt_is_part_of_the_values(session: &Session) -> Result<()> {
+    let events = events_of(&stream(session, "ask name?", json!({})).await?)?;
+    let last = events.last().context("no events")?;
+    let pending = &last.data["__interrupt__"];
+    ensure!(last.name == "values" && pending[0]["id"].is_string(), "{last:?}");
+    let expected = json!([{
+        "id": pending[0]["id"],
+        "value": { "question": "name?" },
+        "response_schema": null,
+    }]);
+    same(pending, &Names::default().of(&expected))
+}
+
+async fn newest_run_is_first(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    for words in ["hello", "fail", "hello"] {
+        session.say(&thread, words).await?;
+    }
+    let runs = session.of_thread("list_runs", &thread).await?;
+    ensure!(column(&runs, "status") == ["success", "error", "success"], "{runs:#}");
+    let list = || Request::to("list_runs").map(|request| request.path("thread_id", &thread));
+    for (query, expected) in [
+        (vec![("limit", "2")], vec![&runs[0], &runs[1]]),
+        (vec![("offset", "2")], vec![&runs[2]]),
+        (vec![("status", "error")], vec![&runs[1]]),
+        (vec![("status", "unheard-of")], vec![]),
+        (vec![("limit", "0")], vec![]),
+    ] {
+        let request = query
+            .iter()
+            .try_fold(list()?, |request, (name, value)| anyhow::Ok(request.query(name, value)))?;
+        let found = session.call(request).await?;
+        ensure!(found == json!(expected), "{query:?}: {found:#}");
+    }
+    Ok(())
+}
+
+async fn selection_leaves_out_the_rest(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    session.say(&thread, "hello").await?;
+    let request = Request::to("list_runs")?.path("thread_id", &thread);
+    let found = session.call(request.query("select", "run_id").query("select", "status")).await?;
+    same(&found, &json!([{ "run_id": "<run 1>", "status": "success" }]))
+}
+
+async fn finished_run_is_a_success(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    let run = create(session, &thread, "hello", json!({})).await?;
+    join(session, &thread, &run).await?;
+    let found = session.of_run("get_run", &thread, &run).await?.success()?;
+    let listed = session.of_thread("list_runs", &thread).await?;
+    ensure!(listed == json!([found]), "listed {listed:#}\nfound {found:#}");
+    let members = ["run_id", "status", "multitask_strategy"];
+    let expected =
+        json!({ "run_id": "<run 1>", "status": "success", "multitask_strategy": "enqueue" });
+    same(&only(&found, &members), &expected)
+}
+
+async fn run_of_another_thread_is_not_found(session: &Session) -> Result<()> {
+    let (one, other) = (session.thread(json!({})).await?, session.thread(json!({})).await?);
+    let run = create(session, &one, "hello", json!({})).await?;
+    join(session, &one, &run).await?;
+    refused(&session.of_run("get_run", &other, &run).await?, 404, "Not Found")?;
+    refused(&session.of_run("delete_run", &other, &run).await?, 404, "Run not found")?;
+    let cancelled = session.of_run("cancel_run", &other, &run).await?;
+    refused(&cancelled, 404, "No runs found to cancel.")?;
+    same(&status(session, &one, &run).await?, &json!("success"))
+}
+
+async fn deleted_run_takes_its_checkpoints_along(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    session.say(&thread, "hello").await?;
+    let before = session.of_thread("get_thread_history", &thread).await?;
+    let run = create(session, &thread, "again", json!({})).await?;
+    join(session, &thread, &run).await?;
+    done(&session.of_run("delete_run", &thread, &run).await?)?;
+    refused(&session.of_run("get_run", &thread, &run).await?, 404, "Not Found")?;
+    let after = session.of_thread("get_thread_history", &thread).await?;
+    ensure!(column(&after, "checkpoint_id") == column(&before, "checkpoint_id"), "{after:#}");
+    refused(&session.of_run("delete_run", &thread, &run).await?, 404, "Run not found")
+}
+
+async fn ended_run_is_answered_from_its_thread(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    let run = create(session, &thread, "hello", json!({})).await?;
+    let expected = json!({ "messages": turn("hello", "You said: hello") });
+    for _ in 0..2 {
+        same(&join(session, &thread, &run).await?, &expected)?;
+    }
+    let asking = create(session, &thread, "ask name?", json!({})).await?;
+    join(session, &thread, &asking).await?;
+    let again = join(session, &thread, &asking).await?;
+    same(&again["__interrupt__"][0]["value"], &json!({ "question": "name?" }))
+}
+
+async fn resumable_run_is_replayed(session: &Session) -> Result<()> {
+    let answer = stream(session, "hello", json!({ "stream_resumable": true })).await?;
+    let events = events_of(&answer)?;
+    ensure!(events.len() == 3 && events.iter().all(|event| event.id.is_some()), "{events:?}");
+    for all in ["-1", "0", "-"] {
+        let replayed = events_of(&rejoin(session, &answer, Some(all)).await?)?;
+        ensure!(replayed == events, "Last-Event-ID: {all} replays {replayed:?}");
+    }
+    let without = events_of(&rejoin(session, &answer, None).await?)?;
+    ensure!(without.is_empty(), "nothing is replayed unasked: {without:?}");
+    Ok(())
+}
+
+async fn replay_goes_on_behind_an_event(session: &Session) -> Result<()> {
+    let answer = stream(session, "hello", json!({ "stream_resumable": true })).await?;
+    let events = events_of(&answer)?;
+    for (index, event) in events.iter().enumerate() {
+        let replayed = events_of(&rejoin(session, &answer, event.id.as_deref()).await?)?;
+        ensure!(replayed == events[index + 1..], "behind {:?}: {replayed:?}", event.id);
+    }
+    Ok(())
+}
+
+/// Opens the stream of an answer's run again.
+async fn rejoin(session: &Session, answer: &Answer, last: Option<&str>) -> Result<Answer> {
+    let place = answer.header("content-location").context("no Content-Location")?;
+    let parts: Vec<_> = place.split('/').collect();
+    let request =
+        Request::to("join_run_stream")?.path("thread_id", parts[2]).path("run_id", parts[4]);
+    session
+        .send(&last.iter().fold(request, |request, last| request.header("Last-Event-ID", last)))
+        .await
+}
+
+async fn waiting_run_never_begins(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    let run = create(session, &thread, "hello", json!({ "after_seconds": NEVER })).await?;
+    let answer = session.of_run("cancel_run", &thread, &run).await?;
+    ensure!(answer.status == 202 && answer.body.is_empty(), "{}", answer.describe());
+    same(&status(session, &thread, &run).await?, &json!("interrupted"))?;
+    let history = session.of_thread("get_thread_history", &thread).await?;
+    same(&history, &json!([]))
+}
+
+async fn running_run_is_stopped(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    let run = create(session, &thread, "sleep 20000", json!({})).await?;
+    let cancel = Request::to("cancel_run")?.path("thread_id", &thread).path("run_id", &run);
+    session.call(cancel.query("wait", true)).await?;
+    same(&status(session, &thread, &run).await?, &json!("interrupted"))?;
+    let found = session.of_thread("get_thread", &thread).await?;
+    ensure!(found["error"]["error"] == "UserInterrupt", "{found:#}");
+    ensure!(found["status"] == "interrupted" || found["status"] == "idle", "{found:#}");
+    session.say(&thread, "hello").await?;
+    same(&session.of_thread("get_thread", &thread).await?["status"], &json!("idle"))
+}
+
+async fn ended_run_cannot_be_cancelled(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    let run = create(session, &thread, "hello", json!({})).await?;
+    join(session, &thread, &run).await?;
+    let text = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs \
+                haven't been deleted or completed.";
+    refused(&session.of_run("cancel_run", &thread, &run).await?, 404, text)?;
+    let unknown = session.of_run("cancel_run", &thread, &new_id()).await?;
+    refused(&unknown, 404, "No runs found to cancel.")
+}
+
+async fn rollback_deletes_the_run(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    session.say(&thread, "hello").await?;
+    let before = session.of_thread("get_thread", &thread).await?;
+    let run = create(session, &thread, "sleep 20000", json!({})).await?;
+    let cancel = Request::to("cancel_run")?.path("thread_id", &thread).path("run_id", &run);
+    session.call(cancel.query("wait", true).query("action", "rollback")).await?;
+    refused(&session.of_run("get_run", &thread, &run).await?, 404, "Not Found")?;
+    let found = session.of_thread("get_thread", &thread).await?;
+    ensure!(found["values"] == before["values"] && found["status"] == "idle", "{found:#}");
+    let history = session.of_thread("get_thread_history", &thread).await?;
+    ensure!(column(&history, "checkpoint_id").len() == 3, "{history:#}");
+    Ok(())
+}
