@@ -1,14 +1,33 @@
 //! The agent-server binary: reads flags, files and variables, puts the crates together, runs the server.
+//!
+//! [`args`] are the flags, [`config`] everything that can be set, [`serve`] the assembly and the order of start and stop.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
 
 mod args;
+mod banner;
 mod config;
 mod env;
+mod graphs;
+mod late;
 mod listen;
 mod ports;
 mod python;
 mod refusal;
+mod reload;
+mod serve;
+mod validate;
+mod workers;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command, DevArgs};
+use refusal::Result;
+
+#[cfg(not(unix))]
+compile_error!("agent-server runs on Linux and macOS; on Windows, build and run it inside WSL");
 
 /// How a server is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,4 +36,27 @@ pub(crate) enum Mode {
     Dev,
     /// In production: takes everything as it is.
     Serve,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+            ExitCode::from(refusal::exit_code(&error))
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Dev(args) => serve::run(Mode::Dev, &args),
+        Command::Serve(args) => {
+            serve::run(Mode::Serve, &DevArgs { server: *args, ..DevArgs::default() })
+        }
+        Command::Validate(args) => validate::run(&args.config),
+    }
 }

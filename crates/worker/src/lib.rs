@@ -15,6 +15,8 @@ mod python;
 mod supervise;
 mod worker;
 
+/// What [`native::NativeHost`] executes, for those who put hosts together.
+pub use agent_server_graph as graph;
 pub use hosts::Hosts;
 pub use options::{GraphSpec, Options};
 pub use pool::Pool;

@@ -24,6 +24,13 @@ _SHOWN = (
 class GraphError(Exception):
     """The graph itself is unusable: it did not load, or its factory returned something else."""
 
+    status_code = 424
+
+    @property
+    def detail(self) -> str:
+        """As HTTP exceptions have it."""
+        return str(self)
+
 
 class ServerLost(Exception):
     """The server could not do what the graph needs of it: save, load, store."""
@@ -42,7 +49,8 @@ def describe(error: BaseException) -> tuple[str, str]:
     name = type(error).__name__
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and hasattr(error, "detail"):
-        return name, f"{status}: {error.detail}"
+        # As upstream's clients see it, whatever the framework that the class is of.
+        return "HTTPException", f"{status}: {error.detail}"
     if isinstance(error, _SHOWN):
         return name, str(error)
     return name, HIDDEN

@@ -24,6 +24,9 @@ from agent_server_worker import encode, frames
 from agent_server_worker.errors import Refused
 from agent_server_worker.link import Link
 
+# The server counts in 32 bits.
+_MOST = 2**32 - 1
+
 
 class Store(BaseStore):
     """Sends each batch as one frame; the server applies its rules."""
@@ -58,24 +61,32 @@ class Store(BaseStore):
 
 def _op_json(op: Op) -> dict[str, Any]:
     if isinstance(op, GetOp):
-        return {"op": "get", "namespace": op.namespace, "key": op.key}
+        return {"op": "get", "namespace": _labels(op.namespace), "key": str(op.key)}
     if isinstance(op, PutOp):
         value = None if op.value is None else orjson.Fragment(encode.dumps(op.value))
         ttl = getattr(op, "ttl", None)
-        ttl = ttl if isinstance(ttl, (int, float)) else None
-        put = {"op": "put", "namespace": op.namespace, "key": op.key, "value": value}
-        return {**put, "ttl_minutes": ttl}
+        ttl = float(ttl) if isinstance(ttl, (int, float)) else None
+        put = {"op": "put", "namespace": _labels(op.namespace), "key": str(op.key)}
+        return {**put, "value": value, "ttl_minutes": ttl}
     if isinstance(op, SearchOp):
-        filters = op.filter and orjson.Fragment(encode.dumps(op.filter))
-        page = {"limit": op.limit, "offset": op.offset}
-        return {"op": "search", "prefix": op.namespace_prefix, "filter": filters or None, **page}
+        filters = orjson.Fragment(encode.dumps(op.filter)) if op.filter else None
+        search = {"op": "search", "namespace": _labels(op.namespace_prefix), "filter": filters}
+        return {**search, **_page(op)}
     if isinstance(op, ListNamespacesOp):
-        listed: dict[str, Any] = {"op": "namespaces", "max_depth": op.max_depth}
+        listed: dict[str, Any] = {"op": "namespaces", "max_depth": op.max_depth, **_page(op)}
         for condition in op.match_conditions or ():
-            path = [None if label == "*" else label for label in condition.path]
+            path = [None if label == "*" else str(label) for label in condition.path]
             listed[condition.match_type] = path
-        return {**listed, "limit": op.limit, "offset": op.offset}
+        return listed
     raise ValueError(f"Unknown store operation: {op!r}")
+
+
+def _labels(namespace: Iterable[str]) -> list[str]:
+    return [str(label) for label in namespace]
+
+
+def _page(op: SearchOp | ListNamespacesOp) -> dict[str, int]:
+    return {"limit": min(max(op.limit, 0), _MOST), "offset": min(max(op.offset, 0), _MOST)}
 
 
 def _result(op: Op, answer: Any) -> Result:

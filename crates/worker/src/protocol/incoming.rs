@@ -3,7 +3,7 @@
 use agent_server_domain::ports::{Ending, StoreOp};
 use agent_server_storage::{
     Map, Page, RawJson, ThreadId, Timestamp,
-    checkpoints::{Base, Blob, NewCheckpoint, SaverOp, TaskWrite, TaskWrites},
+    checkpoints::{Blob, NewCheckpoint, SaverOp, TaskWrite, TaskWrites},
     store::{NamespaceFilter, Pattern},
 };
 use bytes::Bytes;
@@ -304,48 +304,47 @@ fn request(frame: &Frame) -> Result<FromWorker, Error> {
     })
 }
 
-/// A store operation on the wire.
+/// A store operation on the wire. One flat struct: serde cannot keep raw text inside of tagged variants.
 #[derive(Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
-enum WireOp {
-    Get {
-        namespace: Vec<String>,
-        key: String,
-    },
-    Put {
-        namespace: Vec<String>,
-        key: String,
-        value: Option<RawJson>,
-        ttl_minutes: Option<f64>,
-    },
-    Search {
-        prefix: Vec<String>,
-        filter: Option<Map>,
-        limit: u32,
-        offset: u32,
-    },
-    Namespaces {
-        prefix: Option<Pattern>,
-        suffix: Option<Pattern>,
-        max_depth: Option<u32>,
-        limit: u32,
-        offset: u32,
-    },
+struct WireOp {
+    op: OpKind,
+    #[serde(default)]
+    namespace: Vec<String>,
+    #[serde(default)]
+    key: String,
+    value: Option<RawJson>,
+    ttl_minutes: Option<f64>,
+    filter: Option<Map>,
+    prefix: Option<Pattern>,
+    suffix: Option<Pattern>,
+    max_depth: Option<u32>,
+    #[serde(default)]
+    limit: u32,
+    #[serde(default)]
+    offset: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OpKind {
+    Get,
+    Put,
+    Search,
+    Namespaces,
 }
 
 impl From<WireOp> for StoreOp {
     fn from(op: WireOp) -> Self {
-        match op {
-            WireOp::Get { namespace, key } => Self::Get { namespace, key },
-            WireOp::Put { namespace, key, value, ttl_minutes } => {
-                Self::Put { namespace, key, value, ttl_minutes }
-            }
-            WireOp::Search { prefix, filter, limit, offset } => {
-                Self::Search { prefix, filter, page: Page { limit, offset } }
-            }
-            WireOp::Namespaces { prefix, suffix, max_depth, limit, offset } => {
+        let WireOp { namespace, key, value, ttl_minutes, filter, prefix, suffix, max_depth, .. } =
+            op;
+        let page = Page { limit: op.limit, offset: op.offset };
+        match op.op {
+            OpKind::Get => Self::Get { namespace, key },
+            OpKind::Put => Self::Put { namespace, key, value, ttl_minutes },
+            OpKind::Search => Self::Search { prefix: namespace, filter, page },
+            OpKind::Namespaces => {
                 let filter = NamespaceFilter { prefix, suffix, max_depth };
-                Self::ListNamespaces { filter, page: Page { limit, offset } }
+                Self::ListNamespaces { filter, page }
             }
         }
     }

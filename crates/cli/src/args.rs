@@ -1,0 +1,143 @@
+//! The command line. Every setting is a flag with an `AGENT_SERVER_*` variable beside it; the flag wins.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
+
+use crate::config::log::Level;
+
+/// A self-hosted Agent Server: runs the graphs of a langgraph.json and serves the Agent Server API.
+#[derive(Debug, Parser)]
+#[command(name = "agent-server", version, about, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a project while it is being written: install what it needs, restart its workers when it changes
+    #[command(args_override_self = true)]
+    Dev(Box<DevArgs>),
+    /// Serve a project in production: like dev, but nothing is installed and nothing reloaded
+    Serve(Box<ServerArgs>),
+    /// Check a langgraph.json and say what is wrong with it
+    Validate(ValidateArgs),
+}
+
+/// What `dev` takes: what every server takes, and what suits a workplace.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct DevArgs {
+    /// Settings of every server.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Do not restart the workers when a file of the project changes
+    #[arg(long, env = "AGENT_SERVER_NO_RELOAD", value_parser = BoolishValueParser::new())]
+    pub(crate) no_reload: bool,
+    /// Never install anything: what the project needs must be there
+    #[arg(long, env = "AGENT_SERVER_OFFLINE", value_parser = BoolishValueParser::new())]
+    pub(crate) offline: bool,
+    /// Address of a LangGraph Studio; its link for this server is printed
+    #[arg(long, value_name = "URL", env = "AGENT_SERVER_STUDIO_URL")]
+    pub(crate) studio_url: Option<String>,
+    /// Accepted without effect: no browser is ever opened
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// Accepted without effect: graphs may always block, they run in processes of their own
+    #[arg(long)]
+    pub(crate) allow_blocking: bool,
+}
+
+/// What every server takes.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ServerArgs {
+    /// File that describes the project [default: langgraph.json]
+    #[arg(long, short, value_name = "FILE", env = "AGENT_SERVER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address to listen on; 0.0.0.0 for all [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", env = "AGENT_SERVER_HOST")]
+    pub(crate) host: Option<String>,
+    /// Port to listen on, 0 for any free one [default: dev 2024 or the next free one, serve 8000]
+    #[arg(long, short, value_name = "PORT", env = "AGENT_SERVER_PORT")]
+    pub(crate) port: Option<u16>,
+    /// Folder of all data [default: .agent-server beside the project's file]
+    #[arg(long, value_name = "DIR", env = "AGENT_SERVER_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Python interpreter or environment for the graphs [default: the active environment, the project's .venv, python3]
+    #[arg(long, value_name = "PATH", env = "AGENT_SERVER_PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+    /// Worker processes [default: number of cores]
+    #[arg(long, value_name = "N", env = "AGENT_SERVER_WORKERS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) workers: Option<u32>,
+    /// Concurrent runs per worker process [default: 10]
+    #[arg(long, value_name = "N", env = "AGENT_SERVER_N_JOBS_PER_WORKER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) n_jobs_per_worker: Option<u32>,
+    /// Least important level that is logged [default: info]
+    #[arg(long, alias = "server-log-level", value_name = "LEVEL", env = "AGENT_SERVER_LOG_LEVEL")]
+    pub(crate) log_level: Option<Level>,
+    /// One JSON object per log line
+    #[arg(long, env = "AGENT_SERVER_LOG_JSON", value_parser = BoolishValueParser::new())]
+    pub(crate) log_json: bool,
+    /// Largest request body, bytes [default: 314572800]
+    #[arg(long, value_name = "BYTES", env = "AGENT_SERVER_MAX_BODY_BYTES")]
+    pub(crate) max_body_bytes: Option<usize>,
+    /// Attempts of one run when workers fail, the first included [default: 3]
+    #[arg(long, value_name = "N", env = "AGENT_SERVER_MAX_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_attempts: Option<u32>,
+    /// Longest time that checkpoints of a running graph wait to be saved together, milliseconds [default: 20]
+    #[arg(long, value_name = "MS", env = "AGENT_SERVER_SAVE_DELAY_MS")]
+    pub(crate) save_delay_ms: Option<u64>,
+    /// How long events of a resumable run can be replayed after its end, seconds [default: 120]
+    #[arg(long, value_name = "SECONDS", env = "AGENT_SERVER_REPLAY_SECONDS")]
+    pub(crate) replay_seconds: Option<u64>,
+    /// Most bytes of events that a run keeps in memory for its listeners [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "AGENT_SERVER_LOG_BYTES")]
+    pub(crate) log_bytes: Option<usize>,
+}
+
+/// What `validate` takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ValidateArgs {
+    /// File that describes the project
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        default_value = "langgraph.json",
+        env = "AGENT_SERVER_CONFIG"
+    )]
+    pub(crate) config: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn command_lines_of_the_upstream_tool_are_understood() {
+        let line = "agent-server dev --config x.json --host 0.0.0.0 --port 3000 --no-reload --no-browser \
+                    --n-jobs-per-worker 5 --server-log-level WARNING --allow-blocking --studio-url https://s";
+        let Command::Dev(args) = Cli::try_parse_from(line.split_whitespace()).unwrap().command
+        else {
+            panic!("not dev");
+        };
+        assert!(args.no_reload && !args.offline);
+        assert_eq!(args.server.port, Some(3000));
+        assert_eq!(args.server.n_jobs_per_worker, Some(5));
+        assert_eq!(args.server.log_level, Some(Level::Warn));
+    }
+
+    #[test]
+    fn no_workers_are_refused() {
+        assert!(Cli::try_parse_from(["agent-server", "dev", "--workers", "0"]).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! `agent-server.toml`: settings of the server in a file, below flags and variables.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::refusal::{Refusal, Result};
+
+/// Name of the file; it stands beside langgraph.json, else in the current directory.
+pub(crate) const NAME: &str = "agent-server.toml";
+
+/// The file. Every key is optional; unknown ones are refused, so that a typing error does not pass for a setting.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct File {
+    /// Folder of all data, relative to the file.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Table `[http]`.
+    pub(crate) http: Http,
+    /// Table `[workers]`.
+    pub(crate) workers: Workers,
+    /// Table `[runs]`.
+    pub(crate) runs: Runs,
+    /// Table `[log]`.
+    pub(crate) log: Log,
+}
+
+/// Table `[http]`; see [`super::http::Http`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) max_body_bytes: Option<usize>,
+}
+
+/// Table `[workers]`; see [`super::workers::Workers`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Workers {
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) processes: Option<u32>,
+    pub(crate) jobs_per_worker: Option<u32>,
+}
+
+/// Table `[runs]`; see [`super::runs`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Runs {
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) save_delay_ms: Option<u64>,
+    pub(crate) replay_seconds: Option<u64>,
+    pub(crate) log_bytes: Option<usize>,
+}
+
+/// Table `[log]`; see [`super::log::Log`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    pub(crate) level: Option<super::log::Level>,
+    pub(crate) json: Option<bool>,
+    pub(crate) color: Option<bool>,
+}
+
+impl File {
+    /// Reads the file of a directory; no file is an empty one.
+    ///
+    /// Errors: a refusal with file, place and cause.
+    pub(crate) fn load(directory: &Path) -> Result<Self> {
+        let path = directory.join(NAME);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(Refusal::usage(format!("{}: {error}", path.display())).into()),
+        };
+        let mut file: Self = toml::from_str(&text).map_err(|error| {
+            Refusal::usage(format!("{}: {}", path.display(), error.to_string().trim_end()))
+        })?;
+        for relative in [&mut file.data_dir, &mut file.workers.python].into_iter().flatten() {
+            *relative = directory.join(&*relative);
+        }
+        Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_and_paths_start_at_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(File::load(folder.path()).unwrap(), File::default());
+        let text = "data_dir = \"data\"\n[http]\nport = 9000\n[log]\nlevel = \"DEBUG\"\n";
+        std::fs::write(folder.path().join(NAME), text).unwrap();
+        let file = File::load(folder.path()).unwrap();
+        assert_eq!(file.data_dir, Some(folder.path().join("data")));
+        assert_eq!(file.http.port, Some(9000));
+        assert_eq!(file.log.level, Some(super::super::log::Level::Debug));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(NAME), "[http]\nprot = 9000\n").unwrap();
+        let error = File::load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("agent-server.toml: ") && error.contains("prot"), "{error}");
+    }
+}

@@ -1,0 +1,105 @@
+//! Settings that this version knows and does not carry out: silence about them would be worse than a refusal.
+
+use serde_json::Value;
+
+use super::project::Project;
+use crate::{
+    Mode,
+    env::Env,
+    refusal::{Refusal, Result},
+};
+
+/// Settings that protect something. Where others can reach the server, ignoring one would expose what it protects.
+const PROTECTING: [(&str, &str); 2] = [("auth", "path"), ("encryption", "path")];
+/// Settings that replace a part of the server, which then would write elsewhere than the user believes.
+const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
+/// Settings that add something which is then not there.
+const ADDING: [(&str, &str); 12] = [
+    ("store", "index"),
+    ("store", "ttl"),
+    ("checkpointer", "ttl"),
+    ("checkpointer", "backend"),
+    ("http", "app"),
+    ("http", "cors"),
+    ("http", "mount_prefix"),
+    ("http", "configurable_headers"),
+    ("http", "middleware_order"),
+    ("webhooks", "headers"),
+    ("webhooks", "url"),
+    ("priority", "path"),
+];
+/// Variables of the same kind: those that protect, and those that choose another storage.
+const VARIABLES: [(&str, bool); 6] = [
+    ("LANGGRAPH_AES_KEY", true),
+    ("DATABASE_URI", false),
+    ("POSTGRES_URI", false),
+    ("LANGGRAPH_THREAD_TTL", false),
+    ("MOUNT_PREFIX", false),
+    ("CORS_CONFIG", false),
+];
+
+/// Warnings about settings of the project that are not carried out.
+///
+/// Errors: a refusal for settings that protect or replace something, in production and wherever other machines can reach
+/// the server. At a workplace they are warnings, so that the graphs of such a project can be tried.
+pub(crate) fn check(mode: Mode, local: bool, project: &Project, env: &Env) -> Result<Vec<String>> {
+    let strict = mode == Mode::Serve || !local;
+    let mut warnings = Vec::new();
+    let mut note = |name: String, serious: bool| {
+        if serious && strict {
+            return Err(Refusal::usage(format!(
+                "{name} is set, and this version does not carry it out; it is ignored only by \
+                 agent-server dev on a local address"
+            )));
+        }
+        warnings.push(format!("{name} is set, but has no effect in this version"));
+        Ok(())
+    };
+    let is_set = |(section, key): (&str, &str)| {
+        let value = project.sections.get(section).and_then(|section| section.get(key));
+        value.is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
+    };
+    for (keys, serious) in [(&PROTECTING[..], true), (&REPLACING, true), (&ADDING, false)] {
+        for &(section, key) in keys.iter().filter(|&&place| is_set(place)) {
+            note(format!("{section}.{key} of langgraph.json"), serious)?;
+        }
+    }
+    // Names of an in-memory database are what the upstream tools put there for development.
+    let variables =
+        VARIABLES.iter().filter(|(name, _)| env.get(name).is_some_and(|v| v != ":memory:"));
+    for &(name, serious) in variables {
+        note(format!("variable {name}"), serious)?;
+    }
+    Ok(warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn project(sections: &Value) -> Project {
+        Project { sections: sections.as_object().unwrap().clone(), ..Project::default() }
+    }
+
+    #[test]
+    fn protection_that_is_not_there_is_a_warning_only_at_a_workplace() {
+        let project = project(&json!({"auth": {"path": "./auth.py:auth"}}));
+        let env = Env::default();
+        let warnings = check(Mode::Dev, true, &project, &env).unwrap();
+        assert_eq!(
+            warnings,
+            ["auth.path of langgraph.json is set, but has no effect in this version"]
+        );
+        assert!(check(Mode::Dev, false, &project, &env).is_err());
+        assert!(check(Mode::Serve, true, &project, &env).is_err());
+    }
+
+    #[test]
+    fn additions_are_warnings_everywhere() {
+        let project = project(&json!({"http": {"app": "./app.py:app", "disable_mcp": true}}));
+        let env = Env::from_pairs([("POSTGRES_URI".into(), "postgres://x".into())]);
+        assert_eq!(check(Mode::Serve, false, &project, &env).unwrap().len(), 2);
+    }
+}

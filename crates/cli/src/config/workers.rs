@@ -1,0 +1,47 @@
+//! Which processes execute Python graphs.
+
+use std::path::PathBuf;
+
+use super::{Sources, first};
+use crate::{
+    env::upstream,
+    refusal::{Refusal, Result},
+};
+
+/// Which processes execute Python graphs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Workers {
+    /// Interpreter or environment that was asked for.
+    pub(crate) python: Option<PathBuf>,
+    /// Processes; one per core lets graphs that compute use all of them.
+    pub(crate) processes: u32,
+    /// Concurrent runs per process, at least 1.
+    pub(crate) jobs_per_worker: u32,
+}
+
+impl Workers {
+    pub(crate) fn resolve(from: &Sources<'_>) -> Result<Self> {
+        let jobs = from.env.parsed(upstream::N_JOBS_PER_WORKER)?;
+        if jobs == Some(0) {
+            return Err(Refusal::usage(format!(
+                "variable {}: 0 would serve an API whose runs never start; at least 1 is needed",
+                upstream::N_JOBS_PER_WORKER
+            ))
+            .into());
+        }
+        Ok(Self {
+            python: from.args.python.clone().or(from.file.workers.python.clone()),
+            processes: first([from.args.workers, from.file.workers.processes], cores).max(1),
+            jobs_per_worker: first(
+                [from.args.n_jobs_per_worker, jobs, from.file.workers.jobs_per_worker],
+                || 10,
+            )
+            .max(1),
+        })
+    }
+}
+
+fn cores() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,203 @@
+//! The assembly: puts the crates together, in the order in which a server starts and stops.
+//!
+//! Start: port, storage, HTTP, then graphs, so that the server answers at once however long graphs take to load. Stop: no
+//! new connections, streams end, leases go back, storage closes.
+
+use std::{path::Path, sync::Arc};
+
+use agent_server_domain::Domain;
+use agent_server_storage_sqlite::Sqlite;
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    Mode,
+    args::DevArgs,
+    banner::{Banner, say},
+    config::{Settings, find_project, project::Project, unsupported},
+    env::Env,
+    graphs::GraphHosts,
+    listen,
+    ports::{FreshIds, SystemClock},
+    refusal::Result,
+    workers::{self, Workers},
+};
+
+/// Exit code of a process that was told twice to stop, as shells count it for the first signal of the keyboard.
+const INTERRUPTED: i32 = 130;
+
+/// Why a server stopped.
+enum Stopped {
+    /// It was told to.
+    Asked,
+    /// It has to start anew, on the same port.
+    Restart {
+        /// The port.
+        port: u16,
+    },
+}
+
+/// Runs a server until it is told to stop.
+///
+/// Errors: a refusal for wrong settings; anything else that keeps the server from starting or going on.
+pub(crate) fn run(mode: Mode, args: &DevArgs) -> Result<()> {
+    let env = Env::of_process();
+    let project = find_project(mode, args.server.config.as_deref(), &env)?;
+    let settings = Settings::resolve(mode, &args.server, &env, &project)?;
+    settings.log.start()?;
+    let ignored =
+        unsupported::check(mode, settings.http.is_local(), &project, &env.with(&project.env))?;
+    for warning in project.warnings.iter().chain(&ignored) {
+        tracing::warn!("{warning}");
+    }
+    if !project.build_only.is_empty() {
+        let keys = project.build_only.join(", ");
+        tracing::info!("langgraph.json: {keys}: only for building images, without effect here");
+    }
+    // Multi-threaded with one thread per core by default; named for those who look at threads.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("agent-server")
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(serve(mode, args, env, project, settings));
+    // What still blocks a thread (a scan, a name being looked up) has nobody to tell.
+    runtime.shutdown_background();
+    match served? {
+        Stopped::Asked => Ok(()),
+        Stopped::Restart { port } => Err(restart(port)),
+    }
+}
+
+/// Replaces this process by a fresh one. Returns only if that fails.
+fn restart(port: u16) -> anyhow::Error {
+    use std::os::unix::process::CommandExt as _;
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return error.into(),
+    };
+    // The last one of a flag counts. Clients should find the server where it was.
+    let arguments = std::env::args_os().skip(1).chain(["--port".into(), port.to_string().into()]);
+    let error = std::process::Command::new(&program).args(arguments).exec();
+    anyhow::Error::new(error).context(format!("{} cannot be started anew", program.display()))
+}
+
+async fn serve(
+    mode: Mode,
+    args: &DevArgs,
+    env: Env,
+    project: Project,
+    settings: Settings,
+) -> Result<Stopped> {
+    let mut signals = Signals::listen()?;
+    let bound = listen::bind(&settings.http).await?;
+    let storage = open_storage(&settings.data_dir)?;
+    let clock = Arc::new(SystemClock);
+    let domain = Domain::new(storage, clock, Arc::new(FreshIds), settings.runs.clone());
+    let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
+    domain.start(Arc::clone(&hosts.all)).await.context("the data cannot be used")?;
+
+    let options = agent_server_server::Options {
+        max_body_bytes: settings.http.max_body_bytes,
+        langgraph_version: workers::langgraph_version,
+    };
+    let router = agent_server_server::router(domain.clone(), options);
+    let stop = domain.stopping();
+    let http = agent_server_server::serve(bound.listener, router, stop.clone());
+    let mut http = tokio::spawn(http);
+
+    if let Some(taken) = bound.instead_of {
+        say(format!("Port {taken} is in use, so this is {}.\n", bound.address.port()));
+    }
+    say(Banner {
+        address: bound.address,
+        data_dir: &settings.data_dir,
+        project: &project,
+        workers: (settings.workers.processes, settings.workers.jobs_per_worker),
+        studio_url: args.studio_url.as_deref(),
+    });
+    if !settings.http.is_local() {
+        tracing::warn!(
+            "whoever can reach {} can run the graphs: nobody is asked who they are",
+            bound.address
+        );
+    }
+
+    let workers = Workers {
+        mode,
+        install: mode == Mode::Dev && !args.offline,
+        reload: mode == Mode::Dev && !args.no_reload,
+        env,
+        project,
+        settings,
+        address: bound.address,
+        sink: domain.sink(),
+        hosts,
+    };
+    let mut workers = AbortOnDropHandle::new(tokio::spawn(workers.run()));
+
+    let outcome = tokio::select! {
+        () = signals.next() => Ok(Stopped::Asked),
+        ended = &mut http => match ended {
+            Ok(Ok(())) => Ok(Stopped::Asked),
+            Ok(Err(error)) => Err(error).context("no connections can be accepted any more"),
+            Err(panic) => Err(panic.into()),
+        },
+        ended = &mut workers => match ended {
+            Ok(Ok(())) => {
+                say("The project has changed, starting anew.\n");
+                Ok(Stopped::Restart { port: bound.address.port() })
+            }
+            Ok(Err(error)) => Err(error),
+            Err(panic) => Err(panic.into()),
+        },
+    };
+    tracing::info!("stopping; a signal from now on stops at once");
+    // An installation in progress is given up; workers are ended by the domain, who owns them.
+    drop(workers);
+    stop.cancel();
+    let stopping = async {
+        if !http.is_finished() {
+            let _ = http.await;
+        }
+        domain.shutdown().await;
+    };
+    tokio::select! {
+        () = stopping => outcome,
+        () = signals.next() => std::process::exit(INTERRUPTED),
+    }
+}
+
+fn open_storage(folder: &Path) -> Result<Arc<Sqlite>> {
+    let is_new = !folder.exists();
+    let storage = Sqlite::open(folder, agent_server_storage_sqlite::Options::default())?;
+    if is_new {
+        // Data do not belong into a repository; who wants them there removes the file.
+        let ignore = folder.join(".gitignore");
+        if let Err(error) = std::fs::write(&ignore, "*\n") {
+            tracing::debug!("{}: {error}", ignore.display());
+        }
+    }
+    Ok(storage)
+}
+
+/// Requests to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

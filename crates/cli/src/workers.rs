@@ -1,0 +1,174 @@
+//! The Python workers: started behind a server that already answers, and kept up to date with the project.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use agent_server_domain::ports::{GraphInfo, GraphStatus, RunSink};
+use agent_server_worker::{GraphSpec, Options, Pool};
+
+use crate::{
+    Mode,
+    banner::{self, say},
+    config::{Settings, langgraph_json, project::Project},
+    env::{self, Env},
+    graphs::GraphHosts,
+    python,
+    refusal::{Refusal, Result},
+    reload::{Change, Watch},
+};
+
+/// How often graphs that are loading are looked at, to tell people. Nothing else waits for it.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Version of the graph library, once the interpreter is chosen.
+static LANGGRAPH: OnceLock<String> = OnceLock::new();
+
+/// Version of the graph library that the workers use, once known.
+pub(crate) fn langgraph_version() -> Option<String> {
+    LANGGRAPH.get().cloned()
+}
+
+/// Starts the workers of a project and follows its changes.
+pub(crate) struct Workers {
+    /// How the server is run.
+    pub(crate) mode: Mode,
+    /// Whether anything may be installed.
+    pub(crate) install: bool,
+    /// Whether changes are followed.
+    pub(crate) reload: bool,
+    /// Variables of the process.
+    pub(crate) env: Env,
+    /// What is served.
+    pub(crate) project: Project,
+    /// How.
+    pub(crate) settings: Settings,
+    /// Where the server listens.
+    pub(crate) address: SocketAddr,
+    /// Where workers report.
+    pub(crate) sink: Arc<dyn RunSink>,
+    /// Where they are used.
+    pub(crate) hosts: GraphHosts,
+}
+
+impl Workers {
+    /// Starts the workers; returns when the project has changed, so that the server has to start anew.
+    ///
+    /// Errors: in production, a refusal (exit code 3) if not a single graph could be loaded, so that a deployment that
+    /// cannot work does not pass for one that does.
+    pub(crate) async fn run(self) -> Result<()> {
+        // Before anything is loaded: what is saved while it loads is a change, too. Built-in graphs do not change.
+        let follows = self.reload && self.project.file.is_some();
+        let watch = follows.then(|| Watch::start(&self.project, &self.settings.data_dir));
+        let ((), graphs) = tokio::join!(self.start(), self.announce());
+        let failed = |graph: &GraphInfo| matches!(graph.status, GraphStatus::Failed(_));
+        if self.mode == Mode::Serve && graphs.iter().all(failed) {
+            return Err(Refusal::graphs("no graph could be loaded").into());
+        }
+        match watch {
+            Some(Ok(watch)) => {
+                self.until_changed(watch).await;
+                return Ok(());
+            }
+            Some(Err(error)) => {
+                tracing::warn!("changes of the project are not followed: {error}");
+            }
+            None => {}
+        }
+        std::future::pending().await
+    }
+
+    /// Starts the Python workers, if the project needs any.
+    async fn start(&self) {
+        if !self.project.needs_python() {
+            return;
+        }
+        match self.start_pool().await {
+            Ok(pool) => self.hosts.python.arrived(Arc::new(pool)),
+            Err(cause) => {
+                tracing::error!("{cause}");
+                self.hosts.python.failed(&cause);
+            }
+        }
+    }
+
+    async fn start_pool(&self) -> Result<Pool, String> {
+        let wish = python::Wish {
+            asked: self.settings.workers.python.as_deref(),
+            project: &self.project,
+            data_dir: &self.settings.data_dir,
+            install: self.install,
+            env: &self.env,
+        };
+        let python = python::prepare(&wish).await?;
+        tracing::debug!("Python graphs run with {}", python.path.display());
+        if let Some(version) = python.langgraph {
+            LANGGRAPH.get_or_init(|| version);
+        }
+        let specs = self.project.graphs.iter().filter_map(|graph| {
+            Some(GraphSpec {
+                graph_id: graph.id.clone(),
+                path: graph.source.python_spec()?,
+                description: graph.description.clone(),
+            })
+        });
+        let options = Options {
+            import_dirs: self.project.import_dirs(),
+            env: self.project.env.clone(),
+            python_path: self.env.get(env::PYTHONPATH).map(str::to_owned),
+            facts: self.facts(),
+            workers: self.settings.workers.processes as usize,
+            jobs_per_worker: self.settings.workers.jobs_per_worker as usize,
+            ..Options::new(python.path, &self.project.directory, specs.collect())
+        };
+        Pool::start(options, Arc::clone(&self.sink)).map_err(|error| error.to_string())
+    }
+
+    /// What the config of every run says about this server.
+    fn facts(&self) -> Vec<(String, String)> {
+        let variables = self.env.with(&self.project.env);
+        let url = variables.get(env::upstream::LANGGRAPH_API_URL).map(str::to_owned);
+        let url = url.unwrap_or_else(|| banner::url(self.address));
+        let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        vec![
+            fact("langgraph_api_version", agent_server_server::API_VERSION),
+            fact("langgraph_plan", "self-hosted"),
+            fact("langgraph_host", "self-hosted"),
+            fact("langgraph_api_url", &url),
+        ]
+    }
+
+    /// Tells people what becomes of the graphs, until none is loading. Returns what became of them.
+    async fn announce(&self) -> Vec<GraphInfo> {
+        let mut known = Vec::new();
+        loop {
+            let now = self.hosts.all.graphs();
+            say(banner::changes(&known, &now));
+            if now.iter().all(|graph| graph.status != GraphStatus::Loading) {
+                return now.to_vec();
+            }
+            known = now.to_vec();
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits for a change after which the server can start.
+    async fn until_changed(&self, mut watch: Watch) {
+        loop {
+            match watch.next().await {
+                Change::Code => return,
+                Change::Project => {
+                    let Some(file) = &self.project.file else { return };
+                    match langgraph_json::load(file, &self.env) {
+                        Ok(_) => return,
+                        Err(error) => {
+                            tracing::error!("{error}; going on with what was there before");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
