@@ -17,9 +17,7 @@ use std::{
 
 use agent_server_domain::{
     Error,
-    ports::{
-        Event, GraphHost, GraphStatus, Outcome, RunOrder, RunSink, StoreAnswer, StoreOp,
-    },
+    ports::{Event, GraphHost, GraphStatus, Outcome, RunOrder, RunSink, StoreAnswer, StoreOp},
 };
 use agent_server_storage::{
     RawJson, ThreadId,
@@ -164,7 +162,10 @@ async fn main() {
         let stream = |_| run(&pool, &sink, "tokens", json!({"count": 500}), &["messages-tuple"]);
         futures::future::join_all((0..16).map(stream)).await;
         let events = (sink.events.load(Ordering::Relaxed) - events) as f64;
-        println!("         {:.0} token events/s, 16 streams", events / start.elapsed().as_secs_f64());
+        println!(
+            "         {:.0} token events/s, 16 streams",
+            events / start.elapsed().as_secs_f64()
+        );
     }
     pool.shutdown().await;
 }

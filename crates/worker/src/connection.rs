@@ -11,7 +11,7 @@ use tokio::{
     },
     sync::mpsc,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::protocol::Frame;
 
@@ -52,11 +52,15 @@ impl Receiver {
     }
 }
 
-/// Splits a stream into its two directions.
-pub(crate) fn open(stream: UnixStream, tasks: &TaskTracker) -> (Sender, Receiver) {
+/// Splits a stream into its two directions. Nothing is written once `stop` is cancelled.
+pub(crate) fn open(
+    stream: UnixStream,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> (Sender, Receiver) {
     let (read, write) = stream.into_split();
     let (sender, frames) = mpsc::unbounded_channel();
-    tasks.spawn(write_frames(write, frames));
+    tasks.spawn(async move { stop.run_until_cancelled(write_frames(write, frames)).await });
     (Sender(sender), Receiver { half: read, buffer: BytesMut::new() })
 }
 

@@ -39,12 +39,7 @@ const LINE: u64 = 8 << 10;
 pub(crate) fn start(pool: &Arc<Inner>) {
     for index in 0..pool.options.workers.max(1) {
         let pool = Arc::clone(pool);
-        pool.tasks.clone().spawn(async move {
-            tokio::select! {
-                () = pool.stopping.cancelled() => {}
-                () = keep_alive(&pool, index) => {}
-            }
-        });
+        pool.tasks.clone().spawn(async move { keep_alive(&pool, index).await });
     }
 }
 
@@ -54,20 +49,25 @@ enum End {
     Retired,
     /// It ended, or could not be started.
     Died(String),
+    /// The server stops.
+    Stopped,
 }
 
 async fn keep_alive(pool: &Arc<Inner>, index: usize) {
     let mut pause = PAUSE.0;
     for life in 0.. {
+        if pool.stopping.is_cancelled() {
+            return;
+        }
         let start = Instant::now();
         match live(pool, index, life).await {
-            End::Retired => {}
+            End::Retired | End::Stopped => {}
             End::Died(reason) => {
                 tracing::error!(worker = index, "worker ended: {reason}");
                 if start.elapsed() >= HEALTHY {
                     pause = PAUSE.0;
                 }
-                tokio::time::sleep(pause).await;
+                pool.stopping.run_until_cancelled(tokio::time::sleep(pause)).await;
                 pause = (pause * 2).min(PAUSE.1);
             }
         }
@@ -82,9 +82,11 @@ async fn live(pool: &Arc<Inner>, index: usize, life: u32) -> End {
             return End::Died(reason);
         }
     };
-    let (sender, receiver, hello) = match process.handshake(pool).await {
-        Ok(joined) => joined,
-        Err(reason) => {
+    let joined = pool.stopping.run_until_cancelled(process.handshake(pool)).await;
+    let (sender, receiver, hello) = match joined {
+        None => return End::Stopped,
+        Some(Ok(joined)) => joined,
+        Some(Err(reason)) => {
             let reason = process.explained(reason).await;
             pool.failed(&reason);
             return End::Died(reason);
@@ -102,6 +104,7 @@ async fn live(pool: &Arc<Inner>, index: usize, life: u32) -> End {
         sender,
         Arc::clone(&pool.sink),
         pool.tasks.clone(),
+        pool.stopping.clone(),
         pool.options.grace,
     ));
     pool.joined(Arc::clone(&worker), &hello);
@@ -109,7 +112,9 @@ async fn live(pool: &Arc<Inner>, index: usize, life: u32) -> End {
     tokio::select! {
         ended = served => {
             pool.left(&worker);
-            End::Died(process.explained(ended.unwrap_or_else(|error| error.to_string())).await)
+            let reason = ended.unwrap_or_else(|error| error.to_string());
+            let reason = process.explained(reason).await;
+            if pool.stopping.is_cancelled() { End::Stopped } else { End::Died(reason) }
         }
         () = worker.retired.cancelled() => {
             let pool = Arc::clone(pool);
@@ -160,7 +165,7 @@ impl Process {
         let (stream, _) = accepted
             .map_err(|_| format!("it did not connect within {START:?}"))?
             .map_err(|error| format!("its connection failed: {error}"))?;
-        let (sender, mut receiver) = connection::open(stream, &pool.tasks);
+        let (sender, mut receiver) = connection::open(stream, &pool.tasks, pool.stopping.clone());
         let frame = next(&mut receiver).await?;
         let join = protocol::join(&frame).map_err(|error| error.to_string())?;
         if join.protocol != protocol::PROTOCOL {

@@ -33,6 +33,8 @@ pub(crate) struct Worker {
     sender: Sender,
     sink: Arc<dyn RunSink>,
     tasks: TaskTracker,
+    /// Set when the server stops: attempts are let go without a word and taken up by its next start.
+    stopping: CancellationToken,
     jobs: Mutex<Jobs>,
     /// Slots that are taken.
     pub(crate) load: AtomicUsize,
@@ -83,6 +85,7 @@ impl Worker {
         sender: Sender,
         sink: Arc<dyn RunSink>,
         tasks: TaskTracker,
+        stopping: CancellationToken,
         grace: Duration,
     ) -> Self {
         Self {
@@ -90,6 +93,7 @@ impl Worker {
             sender,
             sink,
             tasks,
+            stopping,
             jobs: Mutex::default(),
             load: AtomicUsize::new(0),
             grace,
@@ -124,7 +128,9 @@ impl Worker {
         self.sender.send(protocol::cancel(job));
         let worker = Arc::clone(self);
         self.tasks.spawn(async move {
-            tokio::time::sleep(worker.grace).await;
+            if !worker.patience().await {
+                return;
+            }
             let Some(attempt) = worker.jobs.lock().take(job) else { return };
             tracing::warn!(worker = worker.index, run_id = %lease.run_id,
                 "a cancelled run does not stop; its worker is given up");
@@ -132,6 +138,11 @@ impl Worker {
             worker.end(attempt, Outcome { ending: Ending::Cancelled, live: None }).await;
         });
         true
+    }
+
+    /// Waits as long as a cancelled run may take to end; `false` if the server stops meanwhile.
+    async fn patience(&self) -> bool {
+        self.stopping.run_until_cancelled(tokio::time::sleep(self.grace)).await.is_some()
     }
 
     /// Asks a question. The answer comes through the channel, which is dropped if the worker dies.
@@ -155,10 +166,11 @@ impl Worker {
     /// ended.
     pub(crate) async fn serve(self: Arc<Self>, mut receiver: Receiver) -> String {
         let reason = loop {
-            let frame = match receiver.next().await {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break "its process ended".to_owned(),
-                Err(error) => break format!("its connection failed: {error}"),
+            let frame = match self.stopping.run_until_cancelled(receiver.next()).await {
+                None => return "the server stops".into(),
+                Some(Ok(Some(frame))) => frame,
+                Some(Ok(None)) => break "its process ended".to_owned(),
+                Some(Err(error)) => break format!("its connection failed: {error}"),
             };
             match protocol::decode(frame) {
                 Ok(frame) => self.handle(frame),
@@ -306,7 +318,9 @@ impl Worker {
         self.jobs.lock().unsettled.insert(job);
         let worker = Arc::clone(self);
         self.tasks.spawn(async move {
-            tokio::time::sleep(worker.grace).await;
+            if !worker.patience().await {
+                return;
+            }
             let jobs = worker.jobs.lock();
             if jobs.closed.is_none() && jobs.unsettled.contains(&job) {
                 tracing::warn!(worker = worker.index, run_id = %lease.run_id,

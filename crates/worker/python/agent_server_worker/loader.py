@@ -144,7 +144,7 @@ def _variable(module: ModuleType, variable: str, graph_id: str) -> Any:
         likely = [
             name
             for name in sorted(vars(module))
-            if isinstance(vars(module)[name], (Pregel, StateGraph))
+            if isinstance(vars(module)[name], (Pregel, StateGraph)) and not name.startswith("_")
         ]
         hint = f" Graphs in it: {', '.join(likely)}." if likely else ""
         text = f"Module '{module.__name__}' has no variable '{variable}'.{hint}"

@@ -1,12 +1,14 @@
 """The worker process: connects to the server, loads the graphs, executes runs and answers questions.
 
-One event loop, one task per run. The process lives as long as its connection.
+One event loop, one task per run. The process lives as long as its connection. Until the graphs are loaded only the
+standard library is used, so that a missing package can be reported.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import signal
 import socket
@@ -14,8 +16,6 @@ import sys
 import threading
 import traceback
 from typing import Any
-
-import orjson
 
 from agent_server_worker import frames
 
@@ -31,11 +31,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = _connect(sys.argv[1])
     _, header, _ = frames.receive(sock)
-    init: dict[str, Any] = orjson.loads(header)
+    init: dict[str, Any] = json.loads(header)
     _restore_environment(init)
     os.chdir(init["root"])
     hello, graphs = _load(init)
-    sock.sendall(b"".join(frames.pack(frames.HELLO, orjson.dumps(hello))))
+    sock.sendall(b"".join(frames.pack(frames.HELLO, _json(hello))))
     if not graphs:
         sock.close()
         return
@@ -50,8 +50,12 @@ def _connect(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.connect(path)
     join = {"pid": os.getpid(), "protocol": PROTOCOL}
-    sock.sendall(b"".join(frames.pack(frames.JOIN, orjson.dumps(join))))
+    sock.sendall(b"".join(frames.pack(frames.JOIN, _json(join))))
     return sock
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()
 
 
 def _restore_environment(init: dict[str, Any]) -> None:

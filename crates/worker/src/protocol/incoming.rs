@@ -335,8 +335,9 @@ enum OpKind {
 
 impl From<WireOp> for StoreOp {
     fn from(op: WireOp) -> Self {
-        let WireOp { namespace, key, value, ttl_minutes, filter, prefix, suffix, max_depth, .. } =
-            op;
+        let WireOp {
+            namespace, key, value, ttl_minutes, filter, prefix, suffix, max_depth, ..
+        } = op;
         let page = Page { limit: op.limit, offset: op.offset };
         match op.op {
             OpKind::Get => Self::Get { namespace, key },

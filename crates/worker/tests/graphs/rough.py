@@ -37,7 +37,12 @@ async def die(state: State) -> State:
     os._exit(3)
 
 
+async def tell_pid(state: State) -> State:
+    return {"text": str(os.getpid())}
+
+
 blocking = _one(block)
 blocking_loop = _one(block_loop)
 sleeping = _one(sleep)
 dying = _one(die)
+whoami = _one(tell_pid)

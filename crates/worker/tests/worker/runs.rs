@@ -329,7 +329,8 @@ fn records_equal_the_librarys() {
         let nested = Run::new("nested_ask", json!({"foo": "x"})).with("subgraphs", json!(true));
         let resumed = nested.next(Value::Null).with("command", json!({"resume": "yes"}));
         check(fixture, &[nested, resumed], 6).await;
-        let stopping = Run::new("simple", json!({"foo": "x"})).with("interrupt_before", json!(["b"]));
+        let stopping =
+            Run::new("simple", json!({"foo": "x"})).with("interrupt_before", json!(["b"]));
         let on = stopping.next(Value::Null).with("interrupt_before", Value::Null);
         check(fixture, &[stopping, on], 4).await;
     });

@@ -19,7 +19,7 @@ impl Names {
                 .map(|(key, value)| {
                     let value = match key.as_str() {
                         "timestamp" | "created_at" | "ts" => Value::String("<time>".into()),
-                        "langgraph_version" => Value::String("<version>".into()),
+                        "langgraph_version" | "lc_versions" => Value::String("<version>".into()),
                         _ => self.apply(value),
                     };
                     (self.text(&key), value)
