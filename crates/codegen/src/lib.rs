@@ -1,7 +1,7 @@
 //! OpenAPI document in, Rust text out: the generator behind the root build script and `cargo xtask`.
 //!
 //! Pure: text in, text out. [`client`] lowers the 3.1 document ([`lower`]) to the subset that progenitor accepts and calls
-//! it; [`api`] generates the server half from the document as it is. [`build_main`] is what the build script calls. For
+//! it; `api` generates the server half from the document as it is. [`build_main`] is what the build script calls. For
 //! people who change the document there are [`Document::validate`], [`Document::format`] and [`Document::diff`].
 
 mod api;

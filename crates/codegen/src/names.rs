@@ -10,28 +10,21 @@ use serde_json::Value;
 use crate::Error;
 
 /// Ids that the rule does not shorten, or not to a good name.
-const EXCEPTIONS: [(&str, &str); 26] = [
+const EXCEPTIONS: [(&str, &str); 16] = [
+    // Two operations would be called `get_assistant_subgraphs`.
     (
         "get_assistant_subgraphs_assistants__assistant_id__subgraphs__namespace__get",
         "get_assistant_subgraphs_by_namespace",
     ),
-    ("get_assistant_versions_assistants__assistant_id__versions_get", "get_assistant_versions"),
-    (
-        "set_latest_assistant_version_assistants__assistant_id__versions_post",
-        "set_latest_assistant_version",
-    ),
     ("get_latest_thread_state_threads__thread_id__state_get", "get_thread_state"),
-    (
-        "post_thread_state_at_checkpoint_threads__thread_id__state__checkpoint_id__get",
-        "post_thread_state_at_checkpoint",
-    ),
     ("copy_thread_post_threads__thread_id__copy_post", "copy_thread"),
+    // The tail is the one of waiting for a run, and the name the one of starting it.
     ("stream_run_http_threads__thread_id__runs__run_id__join_get", "join_run_stream"),
     ("stream_run_stateless_runs_stream_post", "stream_stateless_run"),
     ("wait_run_stateless_runs_wait_post", "wait_stateless_run"),
     ("run_stateless_runs_post", "create_stateless_run"),
     ("run_batch_stateless_runs_post", "create_run_batch"),
-    ("search_crons_runs_crons_post", "search_crons"),
+    // The rule would leave nothing but `cancel`.
     ("cancel_runs_post", "cancel_runs"),
     ("system_metrics_metrics_get", "get_metrics"),
     ("docs_get", "get_docs"),
@@ -40,21 +33,28 @@ const EXCEPTIONS: [(&str, &str); 26] = [
     ("openapi_json_get", "get_openapi"),
     ("protocol_thread_events_post", "stream_thread_events"),
     ("protocol_thread_command_post", "send_thread_command"),
-    ("post_a2a", "post_a2a"),
-    ("post_mcp", "post_mcp"),
-    ("get_mcp", "get_mcp"),
-    ("delete_mcp", "delete_mcp"),
-    ("put_item", "put_item"),
-    ("delete_item", "delete_item"),
 ];
 
 /// Ids that are short names already.
-const SHORT: [&str; 3] = ["get_item", "search_items", "list_namespaces"];
+const SHORT: [&str; 9] = [
+    "delete_item",
+    "delete_mcp",
+    "get_item",
+    "get_mcp",
+    "list_namespaces",
+    "post_a2a",
+    "post_mcp",
+    "put_item",
+    "search_items",
+];
+
+/// Collections with which the paths begin that ids end with.
+const COLLECTIONS: [&str; 4] = ["_assistants_", "_threads_", "_runs_", "_info_"];
 
 /// The short name of an operation.
 ///
 /// # Errors
-/// Neither the rule nor the table covers the id.
+/// Neither the rule nor the tables cover the id.
 pub fn short_name(operation_id: &str) -> Result<String, Error> {
     if let Some((_, name)) = EXCEPTIONS.iter().find(|(id, _)| *id == operation_id) {
         return Ok((*name).to_owned());
@@ -62,24 +62,23 @@ pub fn short_name(operation_id: &str) -> Result<String, Error> {
     if SHORT.contains(&operation_id) {
         return Ok(operation_id.to_owned());
     }
-    // The tail begins with the first path segment, of which there are these.
-    let tail = ["_assistants_", "_threads_", "_runs_", "_info_"]
-        .iter()
-        .filter_map(|segment| operation_id.rfind(segment).map(|at| (at, *segment)))
-        .filter(|(at, segment)| is_tail(&operation_id[at + segment.len()..]))
-        .filter(|(at, _)| *at > 0)
-        .min();
-    let Some((at, _)) = tail else {
-        return Err(Error::new(format!(
-            "operationId {operation_id} has no short name: add it to EXCEPTIONS in codegen/src/names.rs"
-        )));
-    };
-    let name = &operation_id[..at];
-    Ok(name.strip_suffix("_http").unwrap_or(name).to_owned())
+    by_rule(operation_id).map(str::to_owned).ok_or_else(|| {
+        Error::new(format!(
+            "operationId {operation_id} has no short name: add it to codegen/src/names.rs"
+        ))
+    })
 }
 
-fn is_tail(rest: &str) -> bool {
-    ["get", "post", "put", "patch", "delete"].iter().any(|method| rest.ends_with(method))
+/// Cuts off path and method.
+fn by_rule(operation_id: &str) -> Option<&str> {
+    let has_method = ["_get", "_post", "_put", "_patch", "_delete"]
+        .iter()
+        .any(|method| operation_id.ends_with(method));
+    // A name can have the word of a collection in it too, so its last occurrence counts, and of several collections the
+    // one that the path begins with.
+    let tail = COLLECTIONS.iter().filter_map(|collection| operation_id.rfind(collection)).min()?;
+    let name = &operation_id[..tail];
+    (has_method && !name.is_empty()).then(|| name.strip_suffix("_http").unwrap_or(name))
 }
 
 /// Replaces every `operationId` by its short name.
@@ -127,8 +126,27 @@ mod tests {
         let text = include_str!("../../../openapi.json");
         let mut document: Value = serde_json::from_str(text).expect("the document is JSON");
         shorten(&mut document).expect("unique names");
-        for (id, _) in EXCEPTIONS {
+        let ids = EXCEPTIONS.iter().map(|(id, _)| *id).chain(SHORT);
+        for id in ids {
             assert!(text.contains(&format!("\"{id}\"")), "{id} is not in the document any more");
         }
+    }
+
+    #[test]
+    fn exceptions_are_what_the_rule_does_not_give() {
+        for (id, name) in EXCEPTIONS {
+            assert_ne!(by_rule(id), Some(name), "{id} needs no exception");
+        }
+    }
+
+    #[test]
+    fn names_do_not_collide() {
+        let operation = |id: &str| serde_json::json!({"get": {"operationId": id}});
+        let mut document = serde_json::json!({"paths": {
+            "/a": operation("get_thread_threads__thread_id__get"),
+            "/b": operation("get_thread_http_threads__thread_id__get"),
+        }});
+        let error = shorten(&mut document).expect_err("both are called get_thread");
+        assert!(error.to_string().starts_with("/b: "), "{error}");
     }
 }

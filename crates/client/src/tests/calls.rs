@@ -128,3 +128,13 @@ async fn a_server_that_is_not_there_is_a_transport_error() {
     assert!(error.is_transient());
     assert_eq!(error.status(), None);
 }
+
+#[test]
+fn calls_and_streams_can_move_between_threads() {
+    fn moves<T: Send>(_: T) {}
+    let client = client("http://127.0.0.1:9");
+    let (thread_id, body) = (id(THREAD), types::RunCreateStreamingStateful::new("agent"));
+    moves(client.get_run(&thread_id, &thread_id));
+    moves(client.cancel_run(&thread_id, &thread_id));
+    moves(async { client.stream_run(&thread_id, &body).await });
+}

@@ -1,6 +1,7 @@
 //! The client against a server that follows a script.
 
 mod calls;
+mod examples;
 mod server;
 mod streams;
 

@@ -1,6 +1,6 @@
 //! The client crate's module: progenitor over the lowered document, then passes over its syntax tree.
 //!
-//! [`polish`] corrects what progenitor cannot be told, [`facade`] adds the methods that people call.
+//! `polish` corrects what progenitor cannot be told, `facade` adds the methods that people call.
 
 mod facade;
 mod polish;

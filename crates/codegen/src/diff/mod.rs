@@ -1,6 +1,6 @@
 //! What a newer document changes, and what that means for clients written against the older one.
 //!
-//! Texts (summaries, descriptions, examples) do not count. [`schema`] compares schemas, each component once in the roles in
+//! Texts (summaries, descriptions, examples) do not count. `schema` compares schemas, each component once in the roles in
 //! which it is used.
 
 mod schema;

@@ -1,7 +1,7 @@
 //! From OpenAPI 3.1 to the 3.0 subset that progenitor accepts, and to types that reproduce the wire.
 //!
-//! Each step is a function with the reason why it is there: [`schema`] for schemas, [`hoist`] for those that get a name,
-//! [`operation`] for parameters, bodies and answers. A schema keyword without a rule is an error, because the generator
+//! Each step is a function with the reason why it is there: `schema` for schemas, `hoist` for those that get a name,
+//! `operation` for parameters, bodies and answers. A schema keyword without a rule is an error, because the generator
 //! behind would drop it without a word and the code would be wrong. Validation never sees the lowered document.
 
 mod hoist;
