@@ -102,7 +102,7 @@ pub enum Event<'a> {
         /// Whether it is new.
         fresh: bool,
     },
-    /// A command left something with a task, or with [`NO_TASK`].
+    /// A command left something with a task, or with [`crate::NO_TASK`].
     Commanded {
         /// Where.
         checkpoint: &'a Checkpoint,
