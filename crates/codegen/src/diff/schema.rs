@@ -289,14 +289,16 @@ fn unions(old: &Value, new: &Value, place: &str, role: Role, report: &mut Report
     }
 }
 
-/// Keywords that have no rule here, and our extensions.
+/// Keywords that have no rule here. Extensions say something to our generators and nothing about the wire.
 fn others(old: &Value, new: &Value, place: &str, report: &mut Report) {
     let rest = |schema: &Value| {
         let mut object = schema.as_object().cloned().unwrap_or_default();
         object.retain(|key, value| {
             let compared =
                 SKIPPED.iter().chain(&LOWER_LIMITS).chain(&UPPER_LIMITS).any(|known| known == key);
-            !compared && (key != "additionalProperties" || !value.is_object())
+            !compared
+                && !key.starts_with("x-")
+                && (key != "additionalProperties" || !value.is_object())
         });
         object
     };
@@ -309,14 +311,17 @@ fn others(old: &Value, new: &Value, place: &str, report: &mut Report) {
     }
 }
 
-/// A schema without what readers see and machines do not.
+/// A schema without what only readers and our generators look at. A property can have any name, so what is no keyword here
+/// is told by its value.
 fn without_texts(schema: &Value) -> Value {
+    let is_text = |key: &str, value: &Value| match key {
+        "description" | "title" => value.is_string(),
+        _ => key.starts_with("x-") && !value.is_object(),
+    };
     match schema {
         Value::Object(object) => object
             .iter()
-            .filter(|(key, value)| {
-                !(matches!(key.as_str(), "description" | "title") && value.is_string())
-            })
+            .filter(|(key, value)| !is_text(key, value))
             .map(|(key, value)| (key.clone(), without_texts(value)))
             .collect(),
         Value::Array(list) => list.iter().map(without_texts).collect(),

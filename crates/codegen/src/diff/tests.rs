@@ -60,9 +60,11 @@ fn at<'a>(document: &'a mut Value, component: &str, path: &str) -> &'a mut Value
 }
 
 #[test]
-fn texts_do_not_count() {
+fn texts_and_extensions_do_not_count() {
     let change = |document: &mut Value| {
         at(document, REQUEST, "/properties/graph")["description"] = json!("Another.");
+        at(document, REQUEST, "/properties/mode")["x-name"] = json!("Mode");
+        at(document, REQUEST, "/properties/input/anyOf/0")["x-name"] = json!("Input");
         document["paths"]["/runs"]["post"]["summary"] = json!("Create");
     };
     check(change, &[]);
