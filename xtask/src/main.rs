@@ -1,6 +1,6 @@
 //! Developer commands, `cargo xtask <command>`: everything that is done to this repository besides writing it.
 //!
-//! A file per command. Start with [`test`], which is what the pipeline runs; [`regenerate`] is what follows a change of
+//! A file per command. Start with [`mod@test`], which is what the pipeline runs; [`regenerate`] is what follows a change of
 //! openapi.json.
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
