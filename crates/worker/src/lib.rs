@@ -9,10 +9,13 @@ mod connection;
 mod hosts;
 pub mod native;
 mod options;
+mod output;
 mod pool;
+mod process;
 mod protocol;
 mod python;
 mod supervise;
+mod template;
 mod worker;
 
 /// What [`native::NativeHost`] executes, for those who put hosts together.

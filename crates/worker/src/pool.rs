@@ -23,7 +23,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Options, protocol::Hello, python::RunDir, supervise, worker::Worker};
+use crate::{
+    Options, protocol::Hello, python::RunDir, supervise, template::Forking, worker::Worker,
+};
 
 /// A host of Python graphs. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +40,8 @@ pub(crate) struct Inner {
     workers: Mutex<Vec<Arc<Worker>>>,
     /// Changes when a worker comes or loading fails, for questions that wait.
     changes: watch::Sender<()>,
+    /// Held while the process that forks workers is started.
+    pub(crate) forking: tokio::sync::Mutex<Forking>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
 }
@@ -85,7 +89,13 @@ impl Pool {
                 status: GraphStatus::Loading,
             })
             .collect();
+        // A process beside a single worker would share its memory with nobody.
+        let forking = match options.fork && options.workers > 1 {
+            true => Forking::Unknown,
+            false => Forking::Impossible,
+        };
         let inner = Arc::new(Inner {
+            forking: tokio::sync::Mutex::new(forking),
             dir: RunDir::create(options.socket_dir.as_deref())?,
             options,
             sink,
@@ -209,16 +219,14 @@ impl GraphHost for Pool {
         let slot: Box<dyn Any> = slot;
         let slot = slot.downcast::<PoolSlot>().expect("slots go back to the host they are of");
         let worker = Arc::clone(&slot.worker);
-        let Err((slot, order)) = worker.start(slot, order) else { return };
+        let Err(slot) = worker.start(slot, &order) else { return };
         // Its worker died since: any other will do.
         drop(slot);
-        let lease = order.lease;
-        if let Some(slot) = self.slot() {
-            let worker = Arc::clone(&slot.worker);
-            if worker.start(slot, order).is_ok() {
-                return;
-            }
+        let other = self.slot().map(|slot| Arc::clone(&slot.worker).start(slot, &order));
+        if matches!(other, Some(Ok(()))) {
+            return;
         }
+        let lease = order.lease;
         let sink = Arc::clone(&self.0.sink);
         self.0.tasks.spawn(async move {
             let ending = Ending::Lost("the worker died before the run started".into());
@@ -228,7 +236,7 @@ impl GraphHost for Pool {
 
     fn cancel(&self, lease: Lease) {
         let workers = self.0.workers.lock();
-        let _ = workers.iter().any(|worker| worker.cancel(lease));
+        workers.iter().any(|worker| worker.cancel(lease));
     }
 
     async fn ask(&self, graph_id: &str, question: Question) -> Result<Answer, Error> {

@@ -12,7 +12,7 @@
 //! | kind | from | header | blobs |
 //! |---|---|---|---|
 //! | `join` 1 | worker | pid, protocol | |
-//! | `hello` 2 | worker | pid, versions, error, graphs `[{graph_id, name, error}]`, threads | |
+//! | `hello` 2 | worker | pid, versions, error, graphs `[{graph_id, name, error}]`, can_fork | |
 //! | `event` 3 | worker | `[job, name]` | data |
 //! | `put` 4 | worker | job, ns, id, parent, ts, step, source, refs `[[channel, version]]`, blobs `[[channel, version, type]]` | metadata, small part, one per blob |
 //! | `writes` 5 | worker | job, ns, checkpoint, task, path, writes `[[idx, channel, type]]` | status, one per write |
@@ -23,12 +23,14 @@
 //! | `done` 10 | worker | job, ending, error, message, threads, live `{checkpoint, pending, of_base}` | interrupts, state (`of_base`: without its values, which are those of the last root base) |
 //! | `answer` 11 | worker | job, error `{kind, message}`, live | answer, then as `done` |
 //! | `settled` 12 | worker | job | |
-//! | `init` 32 | server | root, python_path, import_dirs, graphs, facts | |
+//! | `exited` 13 | template | pid, code (negative: signal) | |
+//! | `init` 32 | server | root, python_path, import_dirs, graphs, facts, template | |
 //! | `run` 33 | server | job, run_id, attempt, graph, temporary, head, tuple | kwargs, then the tuple's |
 //! | `reply` 34 | server | id, error, tuple or answers | the tuple's |
 //! | `cancel` 35 | server | job | |
 //! | `ask` 36 | server | job, graph, kind, … | config, values |
-//! | `fork` 37 | server | path | |
+//! | `fork` 37 | server, to a template | path | |
+//! | `kill` 38 | server, to a template | pid | |
 //!
 //! A *tuple* is `{ns, id, parent, blobs [[channel, version, type]], writes [[task, idx, channel, type]]}` with the blobs
 //! metadata, small part, one per blob, one per write.
@@ -38,8 +40,8 @@ mod outgoing;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-pub(crate) use incoming::{AnswerError, Asked, FromWorker, Hello, Live, decode, join};
-pub(crate) use outgoing::{Init, ask, cancel, fork, init, refusal, run, stored, tuple_reply};
+pub(crate) use incoming::{AnswerError, Asked, FromWorker, Hello, Join, Live, decode, join};
+pub(crate) use outgoing::{Init, ask, cancel, fork, init, kill, refusal, run, stored, tuple_reply};
 
 /// Both sides must have the same.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -61,12 +63,14 @@ pub(crate) mod kind {
     pub(crate) const DONE: u8 = 10;
     pub(crate) const ANSWER: u8 = 11;
     pub(crate) const SETTLED: u8 = 12;
+    pub(crate) const EXITED: u8 = 13;
     pub(crate) const INIT: u8 = 32;
     pub(crate) const RUN: u8 = 33;
     pub(crate) const REPLY: u8 = 34;
     pub(crate) const CANCEL: u8 = 35;
     pub(crate) const ASK: u8 = 36;
     pub(crate) const FORK: u8 = 37;
+    pub(crate) const KILL: u8 = 38;
 }
 
 /// What is wrong with a frame.

@@ -31,6 +31,7 @@ const FILES: &[(&str, &str)] = &[
     ("saver.py", include_str!("../python/agent_server_worker/saver.py")),
     ("scope.py", include_str!("../python/agent_server_worker/scope.py")),
     ("store.py", include_str!("../python/agent_server_worker/store.py")),
+    ("template.py", include_str!("../python/agent_server_worker/template.py")),
     ("threads.py", include_str!("../python/agent_server_worker/threads.py")),
     ("worker.py", include_str!("../python/agent_server_worker/worker.py")),
 ];

@@ -102,15 +102,11 @@ impl Worker {
         }
     }
 
-    /// Starts an attempt. Gives slot and order back if the worker is gone.
-    pub(crate) fn start(
-        &self,
-        slot: Box<PoolSlot>,
-        order: RunOrder,
-    ) -> Result<(), (Box<PoolSlot>, RunOrder)> {
+    /// Starts an attempt. Gives the slot back if the worker is gone.
+    pub(crate) fn start(&self, slot: Box<PoolSlot>, order: &RunOrder) -> Result<(), Box<PoolSlot>> {
         let mut jobs = self.jobs.lock();
         if jobs.closed.is_some() {
-            return Err((slot, order));
+            return Err(slot);
         }
         jobs.last += 1;
         let job = jobs.last;
@@ -118,7 +114,7 @@ impl Worker {
         jobs.by_lease.insert(lease, job);
         jobs.attempts.insert(job, Attempt { lease, slot, values: None, base: None });
         // Sent under the lock: a cancel that finds the job must not overtake it.
-        self.sender.send(protocol::run(job, &order));
+        self.sender.send(protocol::run(job, order));
         Ok(())
     }
 
@@ -250,7 +246,7 @@ impl Worker {
             FromWorker::Settled { job } => {
                 self.jobs.lock().unsettled.remove(&job);
             }
-            FromWorker::Hello(_) => {}
+            FromWorker::Hello(_) | FromWorker::Exited { .. } => {}
         }
     }
 

@@ -27,6 +27,7 @@ FLUSH = 9
 DONE = 10
 ANSWER = 11
 SETTLED = 12
+EXITED = 13
 # From the server.
 INIT = 32
 RUN = 33
@@ -34,6 +35,7 @@ REPLY = 34
 CANCEL = 35
 ASK = 36
 FORK = 37
+KILL = 38
 
 Frame = tuple[int, bytes, list[bytes]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from langgraph.pregel import Pregel
@@ -25,7 +26,7 @@ class Graph:
         self.is_static = loaded.graph is not None
         self.cache: dict[str, Any] = {}
         self._scope = Scope(loaded.graph) if loaded.graph is not None else None
-        self._context_keys: Any = _UNKNOWN
+        self._context_shape: _ContextShape | None = None
 
     @asynccontextmanager
     async def opened(
@@ -51,13 +52,13 @@ class Graph:
         async with self.loaded.factory.graph(given, runtime) as graph:
             yield Opened(self, Scope(graph))
 
-    def context_keys(self, graph: Pregel) -> frozenset[str] | None:
-        """Names that the graph's context knows; ``None`` if it takes anything."""
+    def context_shape(self, graph: Pregel) -> _ContextShape:
+        """What the graph's context takes."""
         if not self.is_static:
-            return _context_keys(graph)
-        if self._context_keys is _UNKNOWN:
-            self._context_keys = _context_keys(graph)
-        return self._context_keys
+            return _ContextShape.of(graph)
+        if self._context_shape is None:
+            self._context_shape = _ContextShape.of(graph)
+        return self._context_shape
 
 
 class Opened:
@@ -78,21 +79,31 @@ class Opened:
 
     def context(self, given: dict[str, Any] | None) -> dict[str, Any] | None:
         """The context for a run: without names that the graph's context does not know."""
-        keys = self.info.context_keys(self.pregel)
-        if keys is None:
+        shape = self.info.context_shape(self.pregel)
+        if shape.names is None:
             return given or None
-        return {key: value for key, value in (given or {}).items() if key in keys}
+        known = {key: value for key, value in (given or {}).items() if key in shape.names}
+        # Without any value a context with defaults can be made, one with required members cannot.
+        return None if not known and shape.has_required else known
 
 
-_UNKNOWN = object()
+@dataclass(frozen=True)
+class _ContextShape:
+    """Members of a graph's context."""
+
+    names: frozenset[str] | None
+    """``None`` if it takes anything."""
+    has_required: bool
+
+    @classmethod
+    def of(cls, graph: Pregel) -> _ContextShape:
+        try:
+            schema = graph.get_context_jsonschema() or {}
+        except Exception:
+            schema = {}
+        properties = schema.get("properties")
+        return cls(frozenset(properties) if properties else None, bool(schema.get("required")))
+
+
 _FACTORY_KEYS = ("tags", "metadata", "recursion_limit")
 _DEFAULT_RECURSION_LIMIT = 10011
-
-
-def _context_keys(graph: Pregel) -> frozenset[str] | None:
-    try:
-        schema = graph.get_context_jsonschema()
-    except Exception:
-        return None
-    properties = (schema or {}).get("properties")
-    return frozenset(properties) if properties else None

@@ -18,6 +18,8 @@ import traceback
 from typing import Any
 
 from agent_server_worker import frames
+from agent_server_worker.template import may_fork, redirect_output
+from agent_server_worker.template import serve as serve_template
 
 # Part of the handshake: the server refuses another number.
 PROTOCOL = 1
@@ -35,27 +37,36 @@ def main() -> None:
     _restore_environment(init)
     os.chdir(init["root"])
     hello, graphs = _load(init)
-    sock.sendall(b"".join(frames.pack(frames.HELLO, _json(hello))))
-    if not graphs:
-        sock.close()
-        return
     # What was loaded stays: later collections need not look at it, and memory is shared after a fork.
     gc.collect()
     gc.freeze()
+    is_template = hello["can_fork"] = bool(graphs) and init["template"] and may_fork(sock.fileno())
+    _send(sock, frames.HELLO, hello)
+    if not graphs:
+        sock.close()
+        return
+    if is_template:
+        path = serve_template(sock)
+        if path is None:
+            return
+        sock = _connect(path)
+        redirect_output(path)
+        _send(sock, frames.HELLO, {**hello, "pid": os.getpid()})
+    # Runs make many objects that live as long as they do; looking for cycles all the time costs more than it frees.
     gc.set_threshold(20_000, 20, 50)
-    _serve(sock, graphs, init["facts"])
+    _serve(sock, graphs, dict(init["facts"]))
 
 
 def _connect(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.connect(path)
     join = {"pid": os.getpid(), "protocol": PROTOCOL}
-    sock.sendall(b"".join(frames.pack(frames.JOIN, _json(join))))
+    _send(sock, frames.JOIN, join)
     return sock
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value).encode()
+def _send(sock: socket.socket, kind: int, header: dict[str, Any]) -> None:
+    sock.sendall(b"".join(frames.pack(kind, json.dumps(header).encode())))
 
 
 def _restore_environment(init: dict[str, Any]) -> None:

@@ -39,6 +39,7 @@ class Run:
         self.blobs = blobs[1:]
         self.saver: Saver | None = None
         self.is_cancelled = False
+        self.is_executing = False
         self.threads = RunThreads(worker.link.loop, self._settled)
         self.task: asyncio.Task[None] | None = None
 
@@ -51,9 +52,15 @@ class Run:
         """Stops the run at its next await."""
         if not self.is_cancelled and self.task is not None:
             self.is_cancelled = True
-            self.task.cancel()
+            # A task that is cancelled before its first step would end without a word.
+            if self.is_executing:
+                self.task.cancel()
 
     async def _execute(self) -> None:
+        self.is_executing = True
+        if self.is_cancelled:
+            self._finish({"ending": CANCELLED}, None)
+            return
         current_run.set(self.threads)
         try:
             ending, live = await self._attempt()

@@ -24,15 +24,15 @@ pub(crate) struct Join {
 /// What loading came to.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Hello {
+    pub(crate) pid: i32,
     pub(crate) python: String,
     #[serde(default)]
     pub(crate) langgraph: Option<String>,
     /// Why the worker is of no use.
     pub(crate) error: Option<String>,
     pub(crate) graphs: Vec<LoadedGraph>,
-    /// Threads of the process after loading; more than one forbids forking it.
-    #[serde(default)]
-    pub(crate) threads: u32,
+    /// Whether it is a template now, which forks workers and executes nothing itself.
+    pub(crate) can_fork: bool,
 }
 
 /// One graph of a [`Hello`].
@@ -111,6 +111,11 @@ pub(crate) enum FromWorker {
     Settled {
         job: u64,
     },
+    /// A worker that a template had forked has ended.
+    Exited {
+        pid: i32,
+        code: i32,
+    },
 }
 
 /// Why a question has no answer.
@@ -166,6 +171,15 @@ pub(crate) fn decode(frame: Frame) -> Result<FromWorker, Error> {
             }
             let Head { job } = header(&frame)?;
             Ok(FromWorker::Settled { job })
+        }
+        kind::EXITED => {
+            #[derive(Deserialize)]
+            struct Head {
+                pid: i32,
+                code: i32,
+            }
+            let Head { pid, code } = header(&frame)?;
+            Ok(FromWorker::Exited { pid, code })
         }
         _ => Err(Error::Damaged("its kind is unknown")),
     }

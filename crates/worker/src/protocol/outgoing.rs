@@ -1,7 +1,5 @@
 //! Frames to workers, encoded.
 
-use std::collections::BTreeMap;
-
 use agent_server_domain::{
     Error,
     ports::{Question, RunOrder, StoreAnswer, Xray},
@@ -24,7 +22,9 @@ pub(crate) struct Init<'a> {
     /// Ids and `path:variable`.
     pub(crate) graphs: Vec<(&'a str, &'a str)>,
     /// Metadata of all runs.
-    pub(crate) facts: BTreeMap<&'a str, &'a str>,
+    pub(crate) facts: &'a [(String, String)],
+    /// Whether it shall fork workers, if it can.
+    pub(crate) template: bool,
 }
 
 fn frame<'a>(
@@ -122,6 +122,11 @@ pub(crate) fn ask(job: u64, graph: &str, question: &Question) -> Vec<u8> {
 /// Has a template process fork a worker that connects to `path`.
 pub(crate) fn fork(path: &str) -> Vec<u8> {
     frame(kind::FORK, &json!({"path": path}), [])
+}
+
+/// Has a template process kill a worker that it forked.
+pub(crate) fn kill(pid: i32) -> Vec<u8> {
+    frame(kind::KILL, &json!({"pid": pid}), [])
 }
 
 /// Answers a `load`.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use agent_server_domain::ports::{Ending, GraphHost};
-use agent_server_worker::Options;
+use agent_server_worker::{Options, Pool};
 use serde_json::json;
 
 use crate::fixture::{Fixture, Run, options, shared};
@@ -140,6 +140,76 @@ async fn runs_are_spread_and_bounded() {
     assert!(fixture.pool.reserve("simple").is_none());
     drop(held);
     assert_eq!(slots().len(), 6);
+    fixture.pool.shutdown().await;
+}
+
+#[test]
+fn a_run_can_be_cancelled_before_it_starts() {
+    let run = Run::new("waiting", json!({"foo": "x"}));
+    shared(|fixture| async {
+        let started = fixture.begin(&run);
+        fixture.pool.cancel(started.lease);
+        assert_eq!(started.ended().await.outcome.ending, Ending::Cancelled);
+    });
+}
+
+/// Parent of a process.
+fn parent(pid: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_are_forked_from_one_process_and_replaced_by_it() {
+    let mut options = rough();
+    (options.workers, options.jobs_per_worker) = (2, 1);
+    let fixture = Fixture::start(options).await;
+    let both = |pool: &Pool| {
+        let slots = (pool.reserve("simple"), pool.reserve("simple"));
+        slots.0.is_some() && slots.1.is_some()
+    };
+    fixture.wait(both).await;
+    let held = fixture.pool.reserve("simple");
+    let second = worker_pid(&fixture).await;
+    drop(held);
+    let first = worker_pid(&fixture).await;
+    let template = parent(first);
+    assert_eq!((first == second, parent(second)), (false, template));
+    assert_ne!(template, std::process::id());
+
+    let ended = fixture.run(&Run::new("dying", json!({}))).await;
+    assert!(matches!(ended.outcome.ending, Ending::Lost(_)));
+    fixture.wait(both).await;
+    let replaced = worker_pid(&fixture).await;
+    assert_eq!((replaced == first, parent(replaced)), (false, template));
+    fixture.run(&Run::new("simple", json!({}))).await.succeeded();
+
+    // Whoever kills the template does not hurt its workers; the next one gets another template.
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-9", &template.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    wait_until_gone(template).await;
+    fixture.run(&Run::new("simple", json!({}))).await.succeeded();
+    let ended = fixture.run(&Run::new("dying", json!({}))).await;
+    assert!(matches!(ended.outcome.ending, Ending::Lost(_)));
+    fixture.wait(both).await;
+    fixture.pool.shutdown().await;
+    wait_until_gone(second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn graphs_that_start_threads_are_not_forked() {
+    let mut options =
+        options(&[("simple", "./basic.py:simple"), ("threaded", "./threaded.py:graph")]);
+    options.workers = 2;
+    let fixture = Fixture::start(options).await;
+    let ended = fixture.run(&Run::new("threaded", json!({}))).await;
+    let pid: u32 = ended.state()["values"]["text"].as_str().unwrap().parse().unwrap();
+    assert_eq!(parent(pid), std::process::id());
     fixture.pool.shutdown().await;
 }
 
