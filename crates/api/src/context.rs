@@ -16,7 +16,10 @@ pub struct RequestId(pub String);
 
 impl RequestId {
     /// The id that the client sent, or a fresh version 4 UUID.
-    #[expect(clippy::disallowed_methods, reason = "an id for the log, not of a row that tests count")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an id for the log, not of a row that tests count"
+    )]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         Self(

@@ -61,8 +61,5 @@ pub(crate) async fn run(
     }
     let elapsed = begin.elapsed().as_secs_f64();
     times.sort_unstable();
-    Ok(Load {
-        per_second: times.len() as f64 / elapsed,
-        p99_ms: percentile(&times, 0.99),
-    })
+    Ok(Load { per_second: times.len() as f64 / elapsed, p99_ms: percentile(&times, 0.99) })
 }

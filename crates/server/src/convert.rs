@@ -8,13 +8,9 @@ use agent_server_domain::storage::{
     threads::ThreadStatus,
 };
 
-/// User JSON.
+/// User JSON, which was JSON when it came in.
 pub(crate) fn raw(json: &RawJson) -> wire::RawJson {
-    wire::RawJson::from_string(json.get().to_owned()).unwrap_or_else(|error| {
-        // Only text that was JSON when it came in is stored.
-        tracing::error!(%error, "stored JSON cannot be read");
-        wire::RawJson::null()
-    })
+    wire::RawJson::trusted(json.get())
 }
 
 /// The other way, for request bodies.
