@@ -127,26 +127,25 @@ impl<'a> Fixtures<'a> {
     }
 
     async fn make_stateless_run(&self) -> Result<String> {
-        let body = self.session.says("hello");
         let keep = json!({ "on_completion": "keep" });
-        let request = Request::to("wait_stateless_run")?.body(body).with(keep);
-        self.wait_for_run(request).await
+        let request = Request::to("create_stateless_run")?.body(self.session.says("hello"));
+        let run = self.session.call(request.with(keep)).await?;
+        self.end(&text(&run, "thread_id")?, &run).await
     }
 
     async fn make_thread(&mut self) -> Result<()> {
         let session = self.session;
         let thread = session.call(Request::to("create_thread")?.body(json!({}))).await?;
         let thread = text(&thread, "thread_id")?;
-        let request =
-            Request::to("wait_run")?.path("thread_id", &thread).body(session.says("hello"));
-        let mut run = self.wait_for_run(request).await?;
+        let create =
+            Request::to("create_run")?.path("thread_id", &thread).body(session.says("hello"));
+        let run = session.call(create.clone()).await?;
+        let mut run = self.end(&thread, &run).await?;
         let state = Request::to("get_thread_state")?.path("thread_id", &thread);
         let checkpoint = text(&session.call(state).await?, "checkpoint_id")?;
         if self.pending {
             let later = json!({ "after_seconds": NEVER });
-            let request = Request::to("create_run")?.path("thread_id", &thread);
-            let request = request.body(session.says("hello")).with(later);
-            run = text(&session.call(request).await?, "run_id")?;
+            run = text(&session.call(create.with(later)).await?, "run_id")?;
         }
         self.made.insert("thread_id".into(), thread);
         self.made.insert("run_id".into(), run);
@@ -155,12 +154,10 @@ impl<'a> Fixtures<'a> {
     }
 
     /// Waits for the end of a run and returns its id.
-    async fn wait_for_run(&self, request: Request) -> Result<String> {
-        let answer = self.session.send(&request).await?;
-        let describe = || format!("{}: {}", self.session.describe(&request), answer.describe());
-        answer.success().with_context(describe)?;
-        let place = answer.header("content-location").with_context(describe)?;
-        Ok(place.rsplit('/').next().unwrap_or(place).to_owned())
+    async fn end(&self, thread: &str, run: &Value) -> Result<String> {
+        let run = text(run, "run_id")?;
+        let join = Request::to("join_run")?.path("thread_id", thread).path("run_id", &run);
+        self.session.call(join).await.map(|_| run)
     }
 }
 

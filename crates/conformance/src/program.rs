@@ -93,10 +93,13 @@ pub fn run_test(graphs: TestGraphs) -> ExitCode {
         TestGraphs::Python => project(arguments.python),
     };
     end(graphs.and_then(|graphs| {
+        let python = matches!(graphs, Graphs::Python { .. });
         run(Options {
+            // The others of the project are broken on purpose.
+            assistant: python.then(|| "agent".to_owned()),
             filter: arguments.filter,
             binary: arguments.bin,
-            complete: matches!(graphs, Graphs::Python { .. }),
+            complete: python,
             graphs: Some(graphs),
             ..Options::default()
         })

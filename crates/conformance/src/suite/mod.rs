@@ -52,7 +52,7 @@ pub async fn judge(options: &Options) -> Result<Report> {
     let url = options.url.as_deref().or(server.as_ref().map(Server::url)).unwrap_or_default();
     let result = judge_at(url, server.as_ref(), options).await;
     let mut report = match (&server, result) {
-        (Some(server), Err(error)) => return Err(error.context(server.log_end())),
+        (Some(server), Err(error)) => bail!("{error:#}\n{}", server.log_end()),
         (_, result) => result?,
     };
     if let Some(server) = server {

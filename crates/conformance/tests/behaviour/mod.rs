@@ -1,13 +1,15 @@
 //! Behaviour by hand: whole bodies, with stable names in the place of ids and times.
 //!
-//! A file per tag, each with a table of its cases. They need a graph that behaves like the built-in demo: it answers
+//! A file per tag or part of one, each with a table of its cases. They need a graph that behaves like the built-in demo: it answers
 //! `hello` with `You said: hello`, stops for an answer to `ask …`, and fails on `fail`.
 
 mod assistants;
 mod helpers;
+mod run_streams;
 mod stateless_runs;
 mod system;
 mod thread_runs;
+mod thread_state;
 mod threads;
 
 use anyhow::Result;
@@ -27,9 +29,17 @@ pub(crate) struct Behaviour {
 
 /// All cases.
 pub(crate) fn cases() -> impl Iterator<Item = &'static Behaviour> {
-    [system::CASES, assistants::CASES, threads::CASES, thread_runs::CASES, stateless_runs::CASES]
-        .into_iter()
-        .flatten()
+    [
+        system::CASES,
+        assistants::CASES,
+        threads::CASES,
+        thread_state::CASES,
+        thread_runs::CASES,
+        run_streams::CASES,
+        stateless_runs::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// A table of cases: the operation that each is about, and the function.
