@@ -64,7 +64,9 @@ def run(barrier, results) -> None:
 def measure() -> None:
     processes = int(sys.argv[1]) if len(sys.argv) > 1 else 2
     barrier, results = multiprocessing.Barrier(processes), multiprocessing.Queue()
-    workers = [multiprocessing.Process(target=run, args=(barrier, results)) for _ in range(processes)]
+    workers = [
+        multiprocessing.Process(target=run, args=(barrier, results)) for _ in range(processes)
+    ]
     for worker in workers:
         worker.start()
     for _ in range(4):
@@ -72,7 +74,9 @@ def measure() -> None:
         two = sum(each[0] for each in found) / processes
         hundred = sum(each[1] for each in found) / processes
         print(f"{two:.3f} ms per two-node run, {1000 * processes / two:.0f} runs/s")
-        print(f"{hundred:.1f} ms per 100 supersteps, {sum(each[2] for each in found):.0f} token events/s")
+        print(
+            f"{hundred:.1f} ms per 100 supersteps, {sum(each[2] for each in found):.0f} token events/s"
+        )
     for worker in workers:
         worker.join()
 

@@ -1,7 +1,7 @@
 """From chunks of the library to events of the stream.
 
-Source: reference/langgraph-python-worker.md, section 7, and reference/streaming.md, 5 and 6. A value is encoded once and
-at once: what the library yields is live state.
+Source: reference/langgraph-python-worker.md, section 7, and reference/streaming.md, 5 and 6. A value is encoded once
+and at once: what the library yields is live state.
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from langchain_core.messages import BaseMessage, BaseMessageChunk, convert_to_messages
-from langchain_core.messages import message_chunk_to_message
+from langchain_core.messages import (
+    BaseMessage,
+    BaseMessageChunk,
+    convert_to_messages,
+    message_chunk_to_message,
+)
 from langchain_core.messages.ai import AIMessageChunk
 from langchain_core.messages.chat import ChatMessageChunk
 from langchain_core.messages.tool import ToolMessageChunk
@@ -44,7 +48,7 @@ class Emitter:
 
     def library_modes(self) -> list[str]:
         """What the library is asked for."""
-        modes = [
+        modes: list[str] = [
             mode
             for mode in ("values", "updates", "custom", "tasks", "debug", "checkpoints")
             if mode in self._wanted

@@ -9,7 +9,7 @@ import inspect
 import time
 import typing
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,8 @@ class Factory:
 
     def _call(self, config: RunnableConfig, runtime: Any) -> Any:
         if self.by_keyword:
-            return self.function(**{self.config: config, self.runtime: runtime})  # type: ignore[dict-item]
+            given = {self.config or "": config, self.runtime or "": runtime}
+            return self.function(**given)
         if self.config is not None:
             return self.function(config)
         if self.runtime is not None:
@@ -103,11 +104,9 @@ class Factory:
                     print(f"factory of graph '{self.graph_id}' took {seconds * 1000:.0f} ms")
                 yield value
         finally:
-            try:
+            # Left in another context than entered, after a cancel: then the context dies with its task.
+            with suppress(ValueError):
                 var_child_runnable_config.reset(token)
-            except ValueError:
-                # Left in another context than entered, after a cancel: the context dies with its task.
-                pass
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -133,7 +132,7 @@ def _is_runtime(annotation: Any) -> bool:
         return "ServerRuntime" in annotation
     if typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
-    known = [sdk_runtime.ServerRuntime]
+    known: list[Any] = [sdk_runtime.ServerRuntime]
     known += [getattr(sdk_runtime, name, None) for name in ("_ExecutionRuntime", "_ReadRuntime")]
     return annotation in known or typing.get_origin(annotation) in known
 

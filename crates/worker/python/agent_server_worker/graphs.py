@@ -70,8 +70,10 @@ class Opened:
         self.pregel = scope.graph
 
     def bound(self, checkpointer: Any, store: Any) -> Pregel:
-        """A copy with the server's checkpointer and store. The user's object is shared by concurrent runs and must not be
-        changed."""
+        """A copy with the server's checkpointer and store.
+
+        The user's object is shared by concurrent runs and must not be changed.
+        """
         update = {"checkpointer": checkpointer, "store": store}
         if self.pregel.name == "LangGraph":
             update["name"] = self.info.graph_id

@@ -87,16 +87,14 @@ def _load(graph_id: str, spec: str) -> Loaded:
     path, colon, variable = spec.rpartition(":")
     if not colon or not path:
         raise LoadError(f"Invalid path '{spec}' for graph '{graph_id}'.")
-    if "/" in path or os.sep in path:
-        module = _import_file(path)
-    else:
-        module = importlib.import_module(path)
+    is_file = "/" in path or os.sep in path
+    module = _import_file(path) if is_file else importlib.import_module(path)
     value = _variable(module, variable, graph_id)
     if isinstance(value, StateGraph):
         value = value.compile()
     if isinstance(value, Pregel):
         if value.checkpointer not in (None, True, False) or value.store is not None:
-            print(f"graph '{graph_id}': its own checkpointer and store are replaced by the server's")
+            print(f"graph '{graph_id}': its checkpointer and store are replaced by the server's")
         return Loaded(graph_id, graph=value)
     if callable(value):
         return Loaded(graph_id, factory=Factory.of(graph_id, value))

@@ -72,7 +72,7 @@ class Entry:
             return list(self.tasks.items())
         return sorted(self.tasks.items(), key=lambda item: (item[1].path or "", item[0]))
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Any:
         """What names it."""
         return config_of(self.thread_id, self.ns, self.id)
 
@@ -83,7 +83,7 @@ class Entry:
         for channel, blob in self.blobs.items():
             if blob is not None:
                 values[channel] = serde.loads_typed((blob[1], blob[2]))
-        checkpoint = {"id": self.id, "channel_values": values, **small}
+        checkpoint: Any = {"id": self.id, "channel_values": values, **small}
         parent = config_of(self.thread_id, self.ns, self.parent_id) if self.parent_id else None
         writes = [
             (task_id, write.channel, serde.loads_typed((write.type_tag, write.data)))
@@ -94,7 +94,7 @@ class Entry:
         return CheckpointTuple(self.config(), checkpoint, metadata, parent, writes)
 
 
-def config_of(thread_id: str, ns: str, checkpoint_id: str | None) -> dict[str, Any]:
+def config_of(thread_id: str, ns: str, checkpoint_id: str | None) -> Any:
     """A config that names a checkpoint."""
     return {
         "configurable": {

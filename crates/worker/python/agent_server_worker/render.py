@@ -99,7 +99,7 @@ def checkpoint_json(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def state_json(snapshot: StateSnapshot) -> dict[str, Any]:
     """A thread state, nested states included."""
-    tasks = []
+    tasks: list[dict[str, Any]] = []
     for task in snapshot.tasks:
         nested, checkpoint = None, None
         if isinstance(task.state, StateSnapshot):

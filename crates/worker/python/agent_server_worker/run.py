@@ -136,13 +136,13 @@ class Run:
         options["stream_mode"] = emitter.library_modes()
         options["subgraphs"] = subgraphs
         given = run_input(order)
-        bound = opened.bound(self.saver, self.worker.store)
+        bound: Any = opened.bound(self.saver, self.worker.store)
         connection = self.worker.link.connection
         with _traced(config["configurable"]):
             if "events" in modes:
                 root = None
                 events = bound.astream_events(given, config, version="v2", **options)
-                async with aclosing(events) as stream:  # type: ignore[type-var]
+                async with aclosing(events) as stream:
                     async for event in stream:
                         root = root or event["run_id"]
                         if event["event"] == "on_chain_stream" and event["run_id"] == root:

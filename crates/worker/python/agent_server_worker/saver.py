@@ -119,7 +119,8 @@ class Saver(BaseCheckpointSaver[str]):
         if isinstance(entry, str):
             # Only the id is looked at: whether the thread has moved on.
             found = config_of(self.thread_id, "", entry)
-            return CheckpointTuple(found, {"id": entry}, {}, None, [])  # type: ignore[typeddict-item]
+            known: Any = {"id": entry}
+            return CheckpointTuple(found, known, {}, None, [])
         return entry.decoded(self.serde)
 
     async def _find(self, configurable: dict[str, Any]) -> Entry | str | None:
@@ -155,8 +156,11 @@ class Saver(BaseCheckpointSaver[str]):
         return entry
 
     def _is_new(self, thread_id: str, ns: str, configurable: dict[str, Any]) -> bool:
-        """Whether the namespace cannot hold anything yet: its name contains the id of a task of a checkpoint that this
-        run made. Checkpoint ids grow in text order."""
+        """Whether the namespace cannot hold anything yet.
+
+        So it is if its name contains the id of a task of a checkpoint that this run made. Checkpoint ids grow in text
+        order.
+        """
         if thread_id != self.thread_id or not ns or self.job.is_question:
             return False
         if self.memory.is_fresh:
@@ -201,9 +205,7 @@ class Saver(BaseCheckpointSaver[str]):
             number = int(str(current).split(".")[0])
         return f"{number + 1:032}.{random.random():016}"
 
-    async def aput(
-        self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any
-    ) -> dict[str, Any]:
+    async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         configurable = config["configurable"]
         thread_id, ns = str(configurable["thread_id"]), configurable.get("checkpoint_ns") or ""
         versions = checkpoint["channel_versions"]
@@ -328,13 +330,16 @@ class Saver(BaseCheckpointSaver[str]):
             del early[old]
 
     def _is_foreign(self, thread_id: str) -> bool:
-        """Whether user code runs a graph of its own on another thread with this saver. Such state lives as long as the
-        run: nothing may be written to a thread whose lease the run does not hold."""
+        """Whether user code runs a graph of its own on another thread with this saver.
+
+        Such state lives as long as the run: nothing may be written to a thread whose lease the run does not hold.
+        """
         if thread_id == self.thread_id:
             return False
         if not self.memory.warned:
             self.memory.warned = True
-            print(f"state of thread {thread_id} is not saved: the run is one of thread {self.thread_id}")
+            own = self.thread_id
+            print(f"state of thread {thread_id} is not saved: the run is one of thread {own}")
         return True
 
     # Rendered parts.
@@ -372,8 +377,10 @@ class Saver(BaseCheckpointSaver[str]):
             self.memory.sends[entry.id] = [send.node for send in sends]
 
     def finished_state(self) -> tuple[Entry, Base] | None:
-        """The root's last checkpoint and its rendered part, if they belong together and no task is left: then the two
-        are the thread's state, and the library need not be asked."""
+        """The root's last checkpoint and its rendered part, if they belong together and no task is left.
+
+        Then the two are the thread's state, and the library need not be asked.
+        """
         entry, base = self.memory.heads.get((self.thread_id, "")), self.memory.last_base
         if entry is None or base is None or entry.id != base.id or entry.loaded or base.tasks:
             return None

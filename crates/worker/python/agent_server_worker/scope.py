@@ -37,8 +37,10 @@ class Scope:
     def ordered_tasks(
         self, ns: str, tasks: Sequence[dict[str, Any]], sends: Iterable[str]
     ) -> list[dict[str, Any]]:
-        """Tasks of a checkpoint as states show them: with their paths, sent ones first, then in the order in which
-        nodes were added (streams sort by name)."""
+        """Tasks of a checkpoint as states show them: with their paths, sent ones first, then in the order of the nodes.
+
+        Streams sort by name instead.
+        """
         owner = self.owner(ns)
         nodes = list(getattr(owner, "nodes", ()))
         pushed = [(idx, name) for idx, name in enumerate(sends) if owner is None or name in nodes]

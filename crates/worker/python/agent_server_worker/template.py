@@ -1,6 +1,7 @@
 """A process that has loaded everything and forks workers, which then share its memory and start at once.
 
-Forking is safe only while nothing but the main thread exists and nothing is connected anywhere: :func:`may_fork` looks.
+Forking is safe only while nothing but the main thread exists and nothing is connected anywhere; :func:`may_fork`
+looks.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from agent_server_worker import frames
 
 
 def may_fork(own: int) -> bool:
-    """Whether loading the graphs left neither threads (native ones count) nor connections and event loops. ``own`` is
-    the connection to the server."""
+    """Whether loading the graphs left neither threads (native ones count) nor connections nor event loops.
+
+    ``own`` is the connection to the server.
+    """
     try:
         if len(os.listdir("/proc/self/task")) != 1:
             return False
@@ -37,15 +40,18 @@ def may_fork(own: int) -> bool:
 
 
 def serve(sock: socket.socket) -> str | None:
-    """Forks a worker whenever the server asks for one. Returns the path to connect to in each worker, and ``None`` in
-    the template itself when the server has gone."""
+    """Forks a worker whenever the server asks for one.
+
+    Returns the path to connect to in each worker, and ``None`` in the template itself when the server has gone.
+    """
     ended, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
     children: set[int] = set()
     while True:
-        ready, _, _ = select.select([sock, ended], [], [])
+        waiting: list[Any] = [sock, ended]
+        ready, _, _ = select.select(waiting, [], [])
         if ended in ready:
             os.read(ended, 64)
             _reap(sock, children)

@@ -54,9 +54,8 @@ class Worker:
         elif kind == frames.REPLY:
             self.link.answered(fields, blobs)
         elif kind == frames.CANCEL:
-            run = self.runs.get(fields["job"])
-            if run is not None:
-                run.cancel()
+            if running := self.runs.get(fields["job"]):
+                running.cancel()
         elif kind == frames.ASK:
             task = asyncio.create_task(answer(self, fields, blobs))
             self.questions.add(task)

@@ -9,4 +9,5 @@ mod questions;
 mod records;
 mod runs;
 mod sink;
+mod special;
 mod transcript;

@@ -11,7 +11,7 @@ use crate::{
 
 /// Executes a run and compares its events with `tests/transcripts/<name>.txt`.
 #[track_caller]
-fn golden(run: &Run, name: &str) -> Ended {
+pub(crate) fn golden(run: &Run, name: &str) -> Ended {
     let ended = shared(|fixture| fixture.run(run));
     expect(name, &ended.transcript());
     ended
