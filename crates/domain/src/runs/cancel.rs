@@ -2,7 +2,7 @@
 //! the host told, so that nothing the graph still does can write.
 
 use agent_server_storage::{
-    RunId, Scope, ThreadId, Timestamp, WriteTx,
+    Cost, RunId, Scope, ThreadId, Timestamp, WriteTx,
     runs::{Lease, Run, RunStatus},
     threads::{Changes, ThreadStatus},
 };
@@ -139,6 +139,21 @@ impl Domain {
             })
             .await?;
         self.after_cancel(&cancelled);
+        Ok(())
+    }
+
+    /// Saves what the runs of a thread have produced so far: they are about to be interrupted.
+    pub(super) async fn save_inflight(&self, thread: ThreadId) -> Result<()> {
+        let inflight = self
+            .storage()
+            .read(Cost::Point, move |tx| tx.inflight_runs(thread).map_err(Error::from))
+            .await?;
+        for run in inflight {
+            if let Some(buffer) = self.0.buffers.get(run.lease()) {
+                // A lease that is lost by now has nothing to save.
+                let _ = self.save_gathered(run.lease(), &buffer).await;
+            }
+        }
         Ok(())
     }
 

@@ -111,6 +111,9 @@ impl Domain {
         };
         // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
         let run_id = plan.run_id;
+        if plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
+            self.save_inflight(thread_id).await?;
+        }
         let listener = self.0.streams.open(run_id, resumable).listen(From::Start);
         let decided = self
             .storage()
