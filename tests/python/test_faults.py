@@ -171,10 +171,10 @@ async def test_a_client_that_waits_does_not_notice_a_restart(own, gate):
     thread = await new_thread(client)
     waiting = asyncio.create_task(client.runs.wait(thread, "waiting", input=gate.input()))
     await gate.visitor()
-    server.kill()
-    server.start()
-    (await gate.visitor()).let_in()
     with pytest.warns(UserWarning, match="attempting reconnect"):
+        server.kill()
+        server.start()
+        (await gate.visitor()).let_in()
         assert (await waiting)["log"] == ["run arrives", "run passed"]
 
 

@@ -95,8 +95,6 @@ def config(number: int) -> dict | None:
             "langgraph_auth_user_id": "",
             "langgraph_auth_permissions": [],
             "langgraph_request_id": "<langgraph_request_id>",
-            "__request_start_time_ms__": "<milliseconds>",
-            "__after_seconds__": 0,
             "run_id": "<run 1>",
             "thread_id": "<thread 1>",
             "graph_id": "simple",
@@ -107,6 +105,7 @@ def config(number: int) -> dict | None:
     }
 
 
+# Keys that begin with `__` are the server's own and do not leave it (deliberate difference: upstream shows some here).
 def checkpoint(number: int, values: dict, node: str | None, source: str = "loop") -> dict:
     tasks = [{"id": f"<id {number}>", "name": node, "interrupts": [], "state": None}] if node else []
     return {

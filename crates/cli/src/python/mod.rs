@@ -87,7 +87,7 @@ pub(crate) async fn prepare(wish: &Wish<'_>) -> Result<Interpreter, String> {
         let lacking = format!("{program} (Python {version}) lacks {missing}");
         if report.missing.iter().any(|name| name == "langgraph") {
             return Err(format!(
-                "{lacking}; install that there, or let 'agent-server dev' make an environment"
+                "{lacking}; install that there, or let agent-server dev make an environment (without --offline)"
             ));
         }
         // Graphs may well run without: versions are often pinned more narrowly than need be.

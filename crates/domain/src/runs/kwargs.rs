@@ -131,6 +131,10 @@ pub fn merge(
     let kept = merged(assistant_configurable.clone(), &thread_configurable);
     let mut run_configurable = merged(kept.clone(), &given);
     run_configurable = merged(run_configurable, &request.checkpoint);
+    if !request.context.is_empty() {
+        // The worker then also hides what the graph's context does not declare.
+        run_configurable.insert("__context_provided__".into(), json!(true));
+    }
     let user_id = run_configurable.get("user_id").cloned().unwrap_or_else(|| json!(""));
     for (key, value) in [
         ("langgraph_auth_user", Value::Null),

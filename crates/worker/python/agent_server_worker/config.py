@@ -77,8 +77,6 @@ def run_config(config: dict[str, Any], attempt: int, facts: dict[str, Any]) -> d
     """The config of a run. ``facts`` are the same for all runs of the server."""
     configurable = config.setdefault("configurable", {})
     with_user(configurable)
-    # A map from another use of the thread must not decide which checkpoint a subgraph starts from.
-    configurable.setdefault("checkpoint_ns", "")
     metadata = config.setdefault("metadata", {})
     metadata["run_attempt"] = attempt
     metadata.update(facts)

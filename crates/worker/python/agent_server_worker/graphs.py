@@ -79,6 +79,14 @@ class Opened:
             update["name"] = self.info.graph_id
         return self.pregel.copy(update)
 
+    def hide_undeclared(self, configurable: dict[str, Any], context: dict[str, Any] | None) -> None:
+        """Takes those names of a given context out of the configurable that the graph's context does not know."""
+        names = self.info.context_shape(self.pregel).names
+        if names is not None:
+            for name in context or ():
+                if name not in names:
+                    configurable.pop(name, None)
+
     def context(self, given: dict[str, Any] | None) -> dict[str, Any] | None:
         """The context for a run: without names that the graph's context does not know."""
         shape = self.info.context_shape(self.pregel)

@@ -84,6 +84,8 @@ class Run:
         try:
             use = info.opened("threads.create_run", config, self.worker.store, context)
             async with use as opened:
+                if config["configurable"].pop("__context_provided__", False):
+                    opened.hide_undeclared(config["configurable"], context)
                 try:
                     await self._stream(opened, config, context)
                 except asyncio.CancelledError as error:
