@@ -3,7 +3,7 @@
 //! Start: port, storage, HTTP, then graphs, so that the server answers at once however long graphs take to load. Stop: no
 //! new connections, streams end, leases go back, storage closes.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use agent_server_domain::Domain;
 use agent_server_storage_sqlite::Sqlite;
@@ -26,6 +26,9 @@ use crate::{
 
 /// Exit code of a process that was told twice to stop, as shells count it for the first signal of the keyboard.
 const INTERRUPTED: i32 = 130;
+
+/// How long requests get at the stop before storage is closed under them. They take milliseconds, or as long as a run.
+const SHORT_REQUESTS: Duration = Duration::from_secs(1);
 
 /// Why a server stopped.
 enum Stopped {
@@ -156,11 +159,19 @@ async fn serve(
     // An installation in progress is given up; workers are ended by the domain, who owns them.
     drop(workers);
     stop.cancel();
-    let stopping = async {
+    let drained = async {
         if !http.is_finished() {
             let _ = http.await;
         }
-        domain.shutdown().await;
+    };
+    let stopping = async {
+        tokio::pin!(drained);
+        // Who still waits after that waits for a run, which goes on after the next start; there is no answer to wait for.
+        if tokio::time::timeout(SHORT_REQUESTS, &mut drained).await.is_ok() {
+            domain.shutdown().await;
+        } else {
+            tokio::join!(drained, domain.shutdown());
+        }
     };
     tokio::select! {
         () = stopping => outcome,
