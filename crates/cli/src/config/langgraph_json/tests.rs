@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::project::Source;
 
 /// A project folder with a langgraph.json of the given text.
 fn folder(text: &str) -> tempfile::TempDir {
