@@ -121,6 +121,8 @@ fn sdk_steps() -> Vec<Step> {
         let paths = names.iter().map(|name| format!("target/js/tests/{name}"));
         let mut node = process::command("node", std::iter::once("--test".to_owned()).chain(paths));
         node.env("NODE_OPTIONS", "--preserve-symlinks --preserve-symlinks-main");
+        node.env("AGENT_SERVER_BIN", files::at("target/debug/agent-server"));
+        node.env("AGENT_SERVER_TEST_PYTHON", env::python());
         steps.push(Step::program("javascript", node));
     }
     steps

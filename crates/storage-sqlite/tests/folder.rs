@@ -78,6 +78,7 @@ async fn stored_threads(storage: &dyn Storage) -> u64 {
 /// Not a test by itself: the process that [`acknowledged_writes_survive_a_kill`] kills. Prints every thread whose
 /// write was acknowledged, until the end of the world.
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "how the parent tells its child what to do")]
 async fn child() {
     let Ok(folder) = std::env::var(CHILD_FOLDER) else { return };
     let storage = open(Path::new(&folder));

@@ -121,7 +121,7 @@ impl Inner {
     /// The least busy worker that takes runs.
     fn least_busy(&self) -> Option<(Arc<Worker>, usize)> {
         let workers = self.workers.lock();
-        let usable = workers.iter().filter(|worker| !worker.retired.is_cancelled());
+        let usable = workers.iter().filter(|worker| worker.is_usable());
         usable
             .map(|worker| (worker.load.load(Ordering::Relaxed), worker))
             .min_by_key(|(load, worker)| (*load, worker.index))

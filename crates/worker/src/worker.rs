@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,8 @@ pub(crate) struct Worker {
     grace: Duration,
     /// Set when a node cannot be stopped: the worker takes no new runs and its process will be killed.
     pub(crate) retired: CancellationToken,
+    /// Set when the connection has ended.
+    gone: AtomicBool,
     /// Told when the last attempt has ended.
     idle: Notify,
 }
@@ -98,8 +103,14 @@ impl Worker {
             load: AtomicUsize::new(0),
             grace,
             retired: CancellationToken::new(),
+            gone: AtomicBool::new(false),
             idle: Notify::new(),
         }
+    }
+
+    /// Whether it takes new jobs.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.retired.is_cancelled() && !self.gone.load(Ordering::Relaxed)
     }
 
     /// Starts an attempt. Gives the slot back if the worker is gone.
@@ -179,6 +190,7 @@ impl Worker {
 
     /// Ends every job: what the worker did not finish is lost.
     pub(crate) fn close(self: &Arc<Self>, reason: String) {
+        self.gone.store(true, Ordering::Relaxed);
         let attempts: Vec<_> = {
             let mut jobs = self.jobs.lock();
             jobs.closed = Some(reason.clone());

@@ -119,7 +119,7 @@ fn thread(n: u32) -> Thread {
         created_at: time,
         updated_at: time,
         state_updated_at: time,
-        metadata: map(json!({"n": n, "owner": if n % 2 == 0 { "even" } else { "odd" }})),
+        metadata: map(json!({"n": n, "owner": if n.is_multiple_of(2) { "even" } else { "odd" }})),
         config: Map::new(),
         status: ThreadStatus::Idle,
         values: None,

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from typing import cast
 
 _LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct("<IBI")
@@ -118,9 +119,9 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"".join(pieces))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(high=4 << 20)
-        self._transport = transport
+        # Not checked with isinstance: other loops' transports are no subclasses.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=4 << 20)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

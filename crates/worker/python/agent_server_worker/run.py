@@ -107,7 +107,7 @@ class Run:
         if asyncio.isfuture(left):
             await asyncio.wait([left])
         task = asyncio.current_task()
-        if task is not None and hasattr(task, "uncancel"):
+        if task is not None:
             task.uncancel()
         return {"ending": CANCELLED}
 

@@ -41,6 +41,8 @@ class Scope:
 
         Streams sort by name instead.
         """
+        if not tasks:
+            return []
         owner = self.owner(ns)
         nodes = list(getattr(owner, "nodes", ()))
         pushed = [(idx, name) for idx, name in enumerate(sends) if owner is None or name in nodes]

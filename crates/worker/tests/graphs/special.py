@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels.delta import DeltaChannel
 from langgraph.config import get_store, get_stream_writer
 from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
@@ -48,9 +49,9 @@ Point = namedtuple("Point", ["x", "y"])
 
 ODD: dict[str, Any] = {
     "date": datetime.date(2026, 1, 2),
-    "datetime": datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.timezone.utc),
+    "datetime": datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC),
     "timedelta": datetime.timedelta(seconds=90),
-    "zone": datetime.timezone.utc,
+    "zone": datetime.UTC,
     "decimals": [Decimal("1.50"), Decimal("3"), Decimal("NaN")],
     "uuid": uuid.UUID(int=5),
     "path": Path("/a/b"),
@@ -150,3 +151,22 @@ async def who(state: State, runtime: Runtime[Any], config: RunnableConfig) -> St
 
 
 user = _one(who)
+
+
+def _extend(state: Any, writes: Any) -> Any:
+    return list(state or []) + [item for write in writes for item in write]
+
+
+class Delta(TypedDict, total=False):
+    items: Annotated[list[int], DeltaChannel(_extend, list, snapshot_frequency=3)]
+
+
+async def grow(state: Delta) -> Delta:
+    return {"items": [len(state.get("items", []))]}
+
+
+_delta = StateGraph(Delta)
+for _number in range(4):
+    _delta.add_node(f"grow{_number}", grow)
+    _delta.add_edge(START if _number == 0 else f"grow{_number - 1}", f"grow{_number}")
+delta = _delta.compile()

@@ -49,6 +49,8 @@ pub(crate) fn options(graphs: &[(&str, &str)]) -> Options {
         .collect();
     let mut options = Options::new(python(), graphs_dir(), graphs);
     options.workers = 1;
+    // The library goes through sets: transcripts need the same order every time.
+    options.env = vec![("PYTHONHASHSEED".into(), "0".into())];
     options.facts = vec![("langgraph_host".into(), "self-hosted".into())];
     options
 }
@@ -291,6 +293,7 @@ const SHARED: &[(&str, &str)] = &[
     ("keeps_subgraph", "./special.py:keeps_subgraph"),
     ("history", "./special.py:history"),
     ("user", "./special.py:user"),
+    ("delta", "./special.py:delta"),
     ("nothing", "./factories.py:nothing"),
     ("config", "./factories.py:config"),
     ("runtime", "./factories.py:runtime"),

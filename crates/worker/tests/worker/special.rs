@@ -70,3 +70,13 @@ fn the_user_is_an_object_and_never_leaves() {
     let told = format!("{}{:?}", ended.transcript(), ended.ops);
     assert!(!told.contains("secret"), "{told}");
 }
+
+#[test]
+fn delta_channels_are_rebuilt_from_writes() {
+    shared(|fixture| async {
+        let run = Run::new("delta", json!({"items": [10]}));
+        let ended = check(fixture, &[run.clone(), run.next(json!({"items": [20]}))], 12).await;
+        let items = json!([10, 1, 2, 3, 4, 20, 6, 7, 8, 9]);
+        assert_eq!(ended[1].state()["values"]["items"], items);
+    });
+}
