@@ -5,10 +5,10 @@
 
 use axum::body::{self, Body as HttpBody};
 use axum::extract::{FromRequestParts, RawPathParams};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use http::request::Parts;
 use http::{StatusCode, header};
-use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -30,6 +30,9 @@ impl Refusal {
         Rejection::new(status, self.detail.replace("{value}", value))
     }
 }
+
+/// How much of a body that is too large is still read: a client that is answered while it sends may lose the answer.
+const LINGER: usize = 1 << 20;
 
 /// A routed request whose parts have not all been looked at yet.
 pub(crate) struct Call {
@@ -123,18 +126,32 @@ impl Call {
         let limit = self.body_limit;
         let announced = self.parts.headers.get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        // Refusing on the announcement spares the transfer of a body that would be refused at its end anyway.
-        if announced.is_some_and(|length| length > limit as u64) {
+        let broken = |_| {
+            // The connection broke; the answer is for the log only.
+            Rejection::new(StatusCode::BAD_REQUEST, "The request body could not be read")
+        };
+        let body = std::mem::take(&mut self.body);
+        if announced.is_some_and(|length| length <= limit as u64) {
+            return body::to_bytes(body, limit).await.map_err(broken);
+        }
+        let mut pieces = body.into_data_stream();
+        let mut whole = BytesMut::new();
+        let mut excess = 0;
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(broken)?;
+            if excess == 0 && announced.is_none() && whole.len() + piece.len() <= limit {
+                whole.extend_from_slice(&piece);
+                continue;
+            }
+            excess += piece.len();
+            if excess > LINGER {
+                break;
+            }
+        }
+        if excess > 0 || announced.is_some() {
             return Err(Rejection::too_large(limit));
         }
-        body::to_bytes(std::mem::take(&mut self.body), limit).await.map_err(|error| {
-            if is_length_limit(&error) {
-                Rejection::too_large(limit)
-            } else {
-                // The connection broke; the answer is for the log only.
-                Rejection::new(StatusCode::BAD_REQUEST, "The request body could not be read")
-            }
-        })
+        Ok(whole.freeze())
     }
 
     /// Reads the body and validates it against the component schema that the document names.
@@ -179,15 +196,4 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
 fn parse_query(query: &str) -> Vec<(String, String)> {
     // Any text is a query; what cannot be decoded is replaced rather than refused.
     serde_html_form::from_str(query).unwrap_or_default()
-}
-
-fn is_length_limit(error: &axum::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<LengthLimitError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }

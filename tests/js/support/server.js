@@ -2,7 +2,7 @@
 // Another server is judged if AGENT_SERVER_TEST_URL names it.
 
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +16,8 @@ try {
   throw new Error("the JavaScript SDK is not installed: run `cargo xtask env`", { cause });
 }
 
-const ROOT = join(import.meta.dirname, "../../..");
+// The tests may be reached through a link beside their packages.
+const ROOT = join(realpathSync(import.meta.dirname), "../../..");
 const START_MS = 60_000;
 
 /** Path of a file that has to be there, or an error that says how to get it. */

@@ -7,9 +7,11 @@ standard library is used, so that a missing package can be reported.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -31,6 +33,7 @@ _LAST_SECONDS = 3.0
 def main() -> None:
     """Runs a worker until the server closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    atexit.register(_tidy, os.getpid(), os.getppid(), os.path.dirname(sys.argv[1]))
     sock = _connect(sys.argv[1])
     _, header, _ = frames.receive(sock)
     init: dict[str, Any] = json.loads(header)
@@ -55,6 +58,15 @@ def main() -> None:
     # Runs make many objects that live as long as they do; looking for cycles all the time costs more than it frees.
     gc.set_threshold(20_000, 20, 50)
     _serve(sock, graphs, dict(init["facts"]))
+
+
+def _tidy(process: int, server: int, directory: str) -> None:
+    """Removes what a server that was killed could not remove itself: the directory of its sockets and of this package.
+
+    Processes that were forked from this one leave it alone.
+    """
+    if os.getpid() == process and os.getppid() != server:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _connect(path: str) -> socket.socket:
