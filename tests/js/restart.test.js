@@ -1,11 +1,11 @@
 // The official JavaScript client and a server that is killed in the middle of a stream.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
 
 import { openGate } from "./support/gate.js";
 import { record } from "./support/names.js";
 import { Server, connect } from "./support/server.js";
+import { test } from "./support/test.js";
 
 test("a resumable stream goes on after the server was killed and started again", async (t) => {
   const server = await new Server().start();

@@ -1,11 +1,11 @@
 // Runs with the official JavaScript client.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
 
 import { openGate } from "./support/gate.js";
 import { names, record } from "./support/names.js";
 import { shared } from "./support/server.js";
+import { test } from "./support/test.js";
 
 const { client } = await shared();
 const DONE = { foo: "A", log: ["a", "b"] };

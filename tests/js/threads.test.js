@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { test } from "node:test";
 
 import { names } from "./support/names.js";
 import { assistants, shared } from "./support/server.js";
+import { test } from "./support/test.js";
 
 const { client, url } = await shared();
 
