@@ -25,7 +25,9 @@ pub(crate) fn find(asked: Option<&Path>, project: &Path, env: &Env) -> Result<Ca
                 format!("no Python interpreter: there is no '{}' on PATH", asked.display())
             })
         } else {
-            in_place(asked).ok_or_else(|| {
+            // Workers are started in the project's folder: a relative path means the caller's.
+            let absolute = std::path::absolute(asked).unwrap_or_else(|_| asked.to_owned());
+            in_place(&absolute).ok_or_else(|| {
                 format!("no Python interpreter: there is none at {}", asked.display())
             })
         };

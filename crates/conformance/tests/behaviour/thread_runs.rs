@@ -1,6 +1,6 @@
 //! Tag Thread Runs.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{
@@ -286,9 +286,21 @@ async fn waiting_run_never_begins(session: &Session) -> Result<()> {
     same(&history, &json!([]))
 }
 
+/// Asks until a run has begun; the sleep that it does is longer than that takes.
+async fn until_running(session: &Session, thread: &str, run: &str) -> Result<()> {
+    loop {
+        match status(session, thread, run).await?.as_str() {
+            Some("running") => return Ok(()),
+            Some("pending") => tokio::task::yield_now().await,
+            other => bail!("the run is {other:?} before it was stopped"),
+        }
+    }
+}
+
 async fn running_run_is_stopped(session: &Session) -> Result<()> {
     let thread = session.thread(json!({})).await?;
     let run = create(session, &thread, "sleep 20000", json!({})).await?;
+    until_running(session, &thread, &run).await?;
     let cancel = Request::to("cancel_run")?.path("thread_id", &thread).path("run_id", &run);
     session.call(cancel.query("wait", true)).await?;
     same(&status(session, &thread, &run).await?, &json!("interrupted"))?;
@@ -315,6 +327,7 @@ async fn rollback_deletes_the_run(session: &Session) -> Result<()> {
     session.say(&thread, "hello").await?;
     let before = session.of_thread("get_thread", &thread).await?;
     let run = create(session, &thread, "sleep 20000", json!({})).await?;
+    until_running(session, &thread, &run).await?;
     let cancel = Request::to("cancel_run")?.path("thread_id", &thread).path("run_id", &run);
     session.call(cancel.query("wait", true).query("action", "rollback")).await?;
     refused(&session.of_run("get_run", &thread, &run).await?, 404, "Not Found")?;

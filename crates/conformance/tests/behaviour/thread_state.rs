@@ -83,7 +83,9 @@ async fn state_shows_values_and_what_comes_next(session: &Session) -> Result<()>
 async fn checkpoints_of_one_turn(session: &Session) -> Result<(String, Vec<Value>)> {
     let thread = session.thread(json!({})).await?;
     session.say(&thread, "hello").await?;
-    let history = session.of_thread("get_thread_history", &thread).await?;
+    // Without a limit the reference gives one, against its own document.
+    let request = Request::to("get_thread_history")?.path("thread_id", &thread).query("limit", 10);
+    let history = session.call(request).await?;
     let states = history.as_array().cloned().unwrap_or_default();
     ensure!(states.len() == 3, "expected three checkpoints, got {history:#}");
     Ok((thread, states))
