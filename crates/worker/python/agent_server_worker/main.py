@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from typing import Any
 
@@ -65,8 +66,14 @@ def _tidy(process: int, server: int, directory: str) -> None:
 
     Processes that were forked from this one leave it alone.
     """
-    if os.getpid() == process and os.getppid() != server:
-        shutil.rmtree(directory, ignore_errors=True)
+    if os.getpid() != process:
+        return
+    # A dying process closes its connections a moment before its children see that it is dead.
+    for _ in range(5):
+        if os.getppid() != server:
+            shutil.rmtree(directory, ignore_errors=True)
+            return
+        time.sleep(0.02)
 
 
 def _connect(path: str) -> socket.socket:
