@@ -130,8 +130,12 @@ impl Call {
             // The connection broke; the answer is for the log only.
             Rejection::new(StatusCode::BAD_REQUEST, "The request body could not be read")
         };
+        // Refusing on the announcement spares the transfer; the client may be waiting for leave to send.
+        if announced.is_some_and(|length| length > limit as u64) {
+            return Err(Rejection::too_large(limit));
+        }
         let body = std::mem::take(&mut self.body);
-        if announced.is_some_and(|length| length <= limit as u64) {
+        if announced.is_some() {
             return body::to_bytes(body, limit).await.map_err(broken);
         }
         let mut pieces = body.into_data_stream();
@@ -139,7 +143,7 @@ impl Call {
         let mut excess = 0;
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(broken)?;
-            if excess == 0 && announced.is_none() && whole.len() + piece.len() <= limit {
+            if excess == 0 && whole.len() + piece.len() <= limit {
                 whole.extend_from_slice(&piece);
                 continue;
             }
@@ -148,7 +152,7 @@ impl Call {
                 break;
             }
         }
-        if excess > 0 || announced.is_some() {
+        if excess > 0 {
             return Err(Rejection::too_large(limit));
         }
         Ok(whole.freeze())
