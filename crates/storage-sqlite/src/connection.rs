@@ -7,7 +7,7 @@ use std::{
 
 use agent_server_storage::{Error, Result};
 use refinery::error::Kind;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::{error::SqlResult, functions};
 
@@ -68,6 +68,8 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
 fn prepare(connection: &Connection) -> Result<()> {
     connection.busy_timeout(PATIENCE).sql()?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Plans do not depend on parameters; otherwise many statements would be compiled again for every call.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).sql()?;
     // Sorting and statement journals stay in memory: temporary files would be one more place to wipe.
     connection.execute_batch("PRAGMA temp_store = MEMORY").sql()?;
     functions::register(connection).sql()
