@@ -19,15 +19,16 @@ test("a resumable stream goes on after the server was killed and started again",
     streamResumable: true,
     durability: "sync",
   });
-  const reading = record(stream);
+  assert.equal((await stream.next()).value.event, "metadata");
   (await gate.visitor()).letIn("before");
+  assert.deepEqual((await stream.next()).value.data, { one_step: { step: 1, log: ["step 0: before"] } });
+  const reading = record(stream);
   await gate.visitor();
   await server.kill();
   await server.start();
   (await gate.visitor()).letIn("after");
-  const updates = (await reading).filter(([event]) => event === "updates");
-  assert.deepEqual(updates, [
-    ["updates", { one_step: { step: 1, log: ["step 0: before"] } }],
+  assert.deepEqual(await reading, [
+    ["metadata", { run_id: "<run 1>", attempt: 2 }],
     ["updates", { one_step: { step: 2, log: ["step 1: after"] } }],
   ]);
 });

@@ -70,14 +70,15 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.stop()
 
 
-@pytest.fixture
+# Clients live as long as the session: making one reads certificates, which takes longer than most tests.
+@pytest.fixture(scope="session")
 async def client(url: str) -> AsyncIterator[langgraph_sdk.client.LangGraphClient]:
     """The official asynchronous client."""
     async with langgraph_sdk.get_client(url=url, api_key=None) as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A plain client, for what the official one hides."""
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 NOBODY = "99999999-9999-4999-8999-999999999999"
+# A checkpoint is saved before the next node starts, so what a node at the gate has behind it is certain to be kept.
+SYNC = {"durability": "sync"}
 REQUESTED = {
     "error": "UserInterrupt",
     "message": "interrupt requested via POST /threads/{thread_id}/runs/{run_id}/cancel",
@@ -17,7 +19,7 @@ async def thread(client) -> str:
 
 
 async def test_cancelling_stops_an_async_node_at_once(client, http, thread, gate):
-    run = (await client.runs.create(thread, "waiting", input=gate.input()))["run_id"]
+    run = (await client.runs.create(thread, "waiting", input=gate.input(), **SYNC))["run_id"]
     visitor = await gate.visitor()
     answer = await http.post(f"/threads/{thread}/runs/{run}/cancel")
     assert (answer.status_code, answer.content, answer.headers.get("content-type")) == (202, b"", None)
@@ -32,7 +34,7 @@ async def test_cancelling_stops_an_async_node_at_once(client, http, thread, gate
 
 
 async def test_a_cancelled_run_can_be_continued(client, thread, gate):
-    run = (await client.runs.create(thread, "waiting", input=gate.input()))["run_id"]
+    run = (await client.runs.create(thread, "waiting", input=gate.input(), **SYNC))["run_id"]
     await gate.visitor()
     await client.runs.cancel(thread, run, wait=True)
     again = asyncio.create_task(client.runs.wait(thread, "waiting", input=None))
@@ -63,7 +65,7 @@ async def test_the_stream_of_a_cancelled_run_ends_without_an_error(client, threa
 
 
 async def test_waiting_for_a_cancelled_run_returns_the_last_values(client, thread, gate):
-    waiting = asyncio.create_task(client.runs.wait(thread, "waiting", input=gate.input()))
+    waiting = asyncio.create_task(client.runs.wait(thread, "waiting", input=gate.input(), **SYNC))
     visitor = await gate.visitor()
     await client.runs.cancel(thread, visitor.run_id)
     assert await waiting == gate.input() | {"log": ["run arrives"]}
@@ -134,7 +136,7 @@ async def test_cancelling_one_run_leaves_others_alone(client, thread, gate):
 
 @pytest.mark.deviates("the reference server cannot stop a thread of Python")
 async def test_a_sync_node_is_stopped_too(client, thread, gate):
-    run = (await client.runs.create(thread, "holding", input=gate.input()))["run_id"]
+    run = (await client.runs.create(thread, "holding", input=gate.input(), **SYNC))["run_id"]
     visitor = await gate.visitor()
     await client.runs.cancel(thread, run)
     await client.runs.join(thread, run)

@@ -177,7 +177,7 @@ async def test_a_client_that_waits_does_not_notice_a_restart(own, gate):
         assert (await waiting)["log"] == ["run arrives", "run passed"]
 
 
-async def test_a_resumable_stream_goes_on_after_a_restart(own, record, gate):
+async def test_a_resumable_stream_goes_on_after_a_restart(own, record, names, gate):
     server, client = own
     thread = await new_thread(client)
     stream = client.runs.stream(
@@ -188,18 +188,18 @@ async def test_a_resumable_stream_goes_on_after_a_restart(own, record, gate):
         stream_resumable=True,
         durability="sync",
     )
-    reading = asyncio.create_task(record(stream))
+    assert names((await anext(stream)).data) == {"run_id": "<run 1>", "attempt": 1}
     (await gate.visitor()).let_in("before")
+    assert (await anext(stream)).data == {"one_step": {"step": 1, "log": ["step 0: before"]}}
+    reading = asyncio.create_task(record(stream))
     await gate.visitor()
     server.kill()
     server.start()
     (await gate.visitor()).let_in("after")
-    transcript = await reading
-    assert [event for event in transcript if event[0] == "updates"] == [
-        ("updates", {"one_step": {"step": 1, "log": ["step 0: before"]}}),
+    assert await reading == [
+        ("metadata", {"run_id": "<run 1>", "attempt": 2}),
         ("updates", {"one_step": {"step": 2, "log": ["step 1: after"]}}),
     ]
-    assert transcript[0] == ("metadata", {"run_id": "<run 1>", "attempt": 1})
 
 
 async def test_no_worker_outlives_the_server(own, gate):

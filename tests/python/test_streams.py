@@ -51,7 +51,10 @@ async def test_ids_of_events_increase(client, thread):
 
 
 async def test_a_listener_gets_what_comes_after_it_joined(client, record, thread, gate):
-    run = await client.runs.create(thread, "waiting", input=gate.input("joined"), stream_mode=["updates", "values"])
+    # With this durability nothing of the first node is still on its way when the second has arrived at the gate.
+    run = await client.runs.create(
+        thread, "waiting", input=gate.input("joined"), stream_mode=["updates", "values"], durability="sync"
+    )
     visitor = await gate.visitor()
 
     opened = asyncio.Event()
@@ -71,7 +74,7 @@ async def test_a_listener_gets_what_comes_after_it_joined(client, record, thread
 
 
 async def test_all_listeners_get_all_events(client, thread, gate):
-    run = await client.runs.create(thread, "waiting", input=gate.input(), stream_mode="updates")
+    run = await client.runs.create(thread, "waiting", input=gate.input(), stream_mode="updates", durability="sync")
     visitor = await gate.visitor()
     path = f"/threads/{thread}/runs/{run['run_id']}/stream"
     opened = [asyncio.Event() for _ in range(5)]
