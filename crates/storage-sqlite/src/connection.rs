@@ -61,7 +61,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).sql()?;
     prepare(&connection)?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048;").sql()?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA mmap_size = 67108864;").sql()?;
     Ok(connection)
 }
 
