@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use agent_server_api::Operation;
 use anyhow::{Context, Result, anyhow};
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use reqwest::{Url, header::CONTENT_LENGTH};
 use serde_json::Value;
 
@@ -22,6 +22,8 @@ pub(crate) enum Payload {
     Bytes(Vec<u8>),
     /// A body of this length that never comes: the announcement alone must be refused.
     Announced(u64),
+    /// A body of this length whose length is not announced.
+    Chunked(u64),
 }
 
 /// A request to an operation.
@@ -111,6 +113,7 @@ impl Request {
                 let never = stream::pending::<Result<Vec<u8>, std::io::Error>>();
                 request.header(CONTENT_LENGTH, *length).body(reqwest::Body::wrap_stream(never))
             }
+            Payload::Chunked(length) => request.body(reqwest::Body::wrap_stream(spaces(*length))),
         };
         complete(request).await
     }
@@ -155,10 +158,21 @@ impl Request {
                 text +=
                     &format!(" {}", shortened(&format!("{:?}", String::from_utf8_lossy(bytes))));
             }
-            Payload::Announced(length) => text += &format!(" (a body of {length} bytes)"),
+            Payload::Announced(length) => {
+                text += &format!(" (a body announced with {length} bytes)")
+            }
+            Payload::Chunked(length) => text += &format!(" (a body of {length} bytes in chunks)"),
         }
         text
     }
+}
+
+/// So many spaces, in chunks.
+fn spaces(length: u64) -> impl Stream<Item = std::io::Result<Vec<u8>>> {
+    const CHUNK: u64 = 1 << 16;
+    let chunks = length.div_ceil(CHUNK);
+    let chunk = move |index| CHUNK.min(length - index * CHUNK);
+    stream::iter((0..chunks).map(move |index| Ok(vec![b' '; chunk(index) as usize])))
 }
 
 /// Sends a request and reads the answer to its end, in time.

@@ -6,7 +6,11 @@ mod full_disk;
 mod generated;
 mod scenario;
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    time::Instant,
+};
 
 use agent_server_api::Operation;
 use anyhow::{Context, Result, bail};
@@ -99,6 +103,10 @@ impl Suite<'_> {
     }
 
     fn add(&mut self, operation: &'static Operation, case: &str, result: Result<()>) {
+        if result.is_err() {
+            // A pass that waits for answers which do not come takes minutes: say so while it does.
+            let _ = writeln!(io::stderr(), "failed: {}: {case}", operation.name);
+        }
         self.report.entries.push(entry(operation, case, result));
     }
 

@@ -11,6 +11,9 @@ use crate::{
     scenarios::{self, Means, Stage, Told},
 };
 
+/// Largest body that is sent to find out that it is refused, bytes.
+const MOST_SENT: u64 = 16 << 20;
+
 /// The name that the case of a status has in the report.
 pub(super) fn name(status: u16) -> String {
     format!("answers {status}")
@@ -73,7 +76,7 @@ impl Suite<'_> {
         let plain = build::plain(operation, cases, &mut own).await?;
         let told = match means {
             Means::Story(story) => story(Stage { session: self.session, plain }).await?,
-            _ => self.large_body(plain),
+            _ => return self.large_body(plain).await.map(|()| None),
         };
         let (request, detail) = match told {
             Told::Send(request) => (request, None),
@@ -84,9 +87,21 @@ impl Suite<'_> {
         self.exchange(request, &expected).await.map(|()| None)
     }
 
-    fn large_body(&self, mut plain: Request) -> Told {
+    /// Announces a body that is too large, then sends one without saying so.
+    async fn large_body(&self, plain: Request) -> Result<()> {
         let limit = self.session.body_limit;
-        plain.payload = Payload::Announced(limit + 1);
-        Told::Refused(plain, format!("Request body too large (limit: {limit} bytes)"))
+        let mut payloads = vec![Payload::Announced(limit + 1)];
+        if limit <= MOST_SENT {
+            payloads.push(Payload::Chunked(limit + 1));
+        }
+        let expected = Expected {
+            expect: Expect::Status(413),
+            detail: Some(format!("Request body too large (limit: {limit} bytes)")),
+            without_fields: false,
+        };
+        for payload in payloads {
+            self.exchange(Request { payload, ..plain.clone() }, &expected).await?;
+        }
+        Ok(())
     }
 }

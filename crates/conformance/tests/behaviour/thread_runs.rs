@@ -1,6 +1,8 @@
 //! Tag Thread Runs.
 
-use anyhow::{Result, bail, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{
@@ -99,6 +101,9 @@ async fn run_is_returned_before_it_begins(session: &Session) -> Result<()> {
     });
     same_named(&mut names, &run, &expected)
 }
+
+/// Time within which a run begins that nothing stands in the way of.
+const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Creates a run with further members; its id.
 async fn create(session: &Session, thread: &str, words: &str, more: Value) -> Result<String> {
@@ -288,13 +293,16 @@ async fn waiting_run_never_begins(session: &Session) -> Result<()> {
 
 /// Asks until a run has begun; the sleep that it does is longer than that takes.
 async fn until_running(session: &Session, thread: &str, run: &str) -> Result<()> {
-    loop {
-        match status(session, thread, run).await?.as_str() {
-            Some("running") => return Ok(()),
-            Some("pending") => tokio::task::yield_now().await,
-            other => bail!("the run is {other:?} before it was stopped"),
+    let asked = async {
+        loop {
+            match status(session, thread, run).await?.as_str() {
+                Some("running") => return Ok(()),
+                Some("pending") => tokio::task::yield_now().await,
+                other => bail!("the run is {other:?} before it was stopped"),
+            }
         }
-    }
+    };
+    tokio::time::timeout(START_LIMIT, asked).await.context("the run does not begin")?
 }
 
 async fn running_run_is_stopped(session: &Session) -> Result<()> {
