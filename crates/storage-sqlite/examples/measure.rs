@@ -3,13 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program to be run by hand")]
 
 use std::{
-    sync::Arc,
+    fs::File,
+    io::Write,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use agent_server_storage::{
     AssistantId, Cost, Map, Page, RawJson, ReadTx, Result, RunId, Scope, SortOrder, Storage,
-    ThreadId, Timestamp,
+    ThreadId, Timestamp, WriteTx,
     checkpoints::{self, Base, Blob, NewCheckpoint, SaverOp},
     runs::{MultitaskStrategy, Run, RunStatus},
     threads::{Changes, Columns, Filter, SortBy, Thread, ThreadStatus},
@@ -133,32 +139,45 @@ fn cpu_time() -> Duration {
     Duration::from_nanos(nanos.unwrap_or(0))
 }
 
-/// Repeats a write on `tasks` tasks and prints the rate of all together.
-async fn writes<F, T>(name: &str, storage: &Arc<dyn Storage>, tasks: u128, write: F)
+/// Repeats a write on `tasks` tasks and prints the rate of all together. Numbers grow from 1, as ids and times do.
+async fn writes<F, T>(name: &str, storage: &Arc<dyn Storage>, tasks: u32, write: F)
 where
-    F: Fn(&dyn agent_server_storage::WriteTx, u128) -> Result<T> + Copy + Send + 'static,
+    F: Fn(&dyn WriteTx, u128) -> Result<T> + Copy + Send + 'static,
     T: Send + 'static,
 {
     let begin = Instant::now();
+    let count = Arc::new(AtomicU64::new(0));
     let tasks: Vec<_> = (0..tasks)
-        .map(|task| {
-            let storage = Arc::clone(storage);
+        .map(|_| {
+            let (storage, count) = (Arc::clone(storage), Arc::clone(&count));
             tokio::spawn(async move {
-                let mut count = 0_u128;
                 while begin.elapsed() < TIME {
-                    count += 1;
-                    let n = task << 40 | count;
+                    let n = u128::from(count.fetch_add(1, Relaxed) + 1);
                     storage.write(move |tx| write(tx, n)).await.unwrap();
                 }
-                count
             })
         })
         .collect();
-    let mut count = 0;
     for task in tasks {
-        count += task.await.unwrap();
+        task.await.unwrap();
     }
-    println!("{name:40} {:>10.0} /s", count as f64 / begin.elapsed().as_secs_f64());
+    let rate = count.load(Relaxed) as f64 / begin.elapsed().as_secs_f64();
+    println!("{name:40} {rate:>10.0} /s");
+}
+
+/// What a durable write costs at least: the median time of a flush of one page.
+fn flush_time(folder: &Path) -> Duration {
+    let mut file = File::create(folder.join("flush")).unwrap();
+    let mut times: Vec<_> = (0..200)
+        .map(|_| {
+            file.write_all(&[1; 4096]).unwrap();
+            let begin = Instant::now();
+            file.sync_data().unwrap();
+            begin.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
 }
 
 #[tokio::main]
@@ -178,6 +197,7 @@ async fn main() {
             .await
             .unwrap();
     }
+    println!("one flush takes {:?}", flush_time(folder.path()));
     println!("filled with {THREADS} threads and runs in {:?}", begin.elapsed());
     storage
         .write(|tx| {

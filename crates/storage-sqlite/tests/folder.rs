@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::{
+    collections::HashSet,
     fs,
     io::{BufRead, BufReader, Write as _},
     path::Path,
@@ -177,14 +178,11 @@ async fn a_full_disk_refuses_writes_and_recovers() {
     storage.close().await;
 }
 
-/// Everything that can hang on a thread, each with the canary in it.
-fn thread_with(n: u128, canary: &str) -> (Thread, Run, Vec<SaverOp>, RawJson) {
-    let json = RawJson::of(&json!({"canary": canary}));
-    let bytes = bytes::Bytes::copy_from_slice(canary.as_bytes());
-    let metadata = match json!({"canary": canary}) {
-        serde_json::Value::Object(map) => map,
-        _ => Map::new(),
-    };
+/// Everything that can hang on a thread, filled with `text` and `bytes`.
+fn thread_with(n: u128, text: &str, bytes: Vec<u8>) -> (Thread, Run, Vec<SaverOp>, RawJson) {
+    let json = RawJson::of(&json!({"text": text}));
+    let bytes = bytes::Bytes::from(bytes);
+    let metadata: Map = json.parse().unwrap();
     let run_id = RunId(Uuid::from_u128(n));
     let thread = Thread {
         metadata: metadata.clone(),
@@ -250,27 +248,38 @@ fn thread_with(n: u128, canary: &str) -> (Thread, Run, Vec<SaverOp>, RawJson) {
     (thread, run, ops, json)
 }
 
-/// How many of `canaries` are found in the files of the folder.
-fn found(folder: &Path, canaries: &[String]) -> usize {
-    let mut left: Vec<_> = canaries.iter().map(String::as_bytes).collect();
+/// The canaries that are found in the files of the folder. A canary is known by its first eight bytes.
+fn found(folder: &Path, canaries: &[[u8; 8]]) -> HashSet<[u8; 8]> {
+    let canaries: HashSet<_> = canaries.iter().copied().collect();
+    let mut found = HashSet::new();
     for entry in fs::read_dir(folder).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
-        left.retain(|canary| !bytes.windows(canary.len()).any(|window| window == *canary));
+        let windows = bytes.windows(8).map(|window| window.try_into().unwrap());
+        found.extend(windows.filter(|window: &[u8; 8]| canaries.contains(window)));
     }
-    canaries.len() - left.len()
+    found
 }
 
 #[tokio::test]
 async fn deleted_threads_leave_no_byte() {
-    const THREADS: usize = 40;
+    const THREADS: usize = 60;
     let folder = tempfile::tempdir().unwrap();
     let options = Options { wipe_after: Duration::ZERO, ..Options::default() };
     let storage: Arc<dyn Storage> = Sqlite::open(folder.path(), options).unwrap();
-    // Short enough for a page, and long enough for pages of their own.
-    let text = |n: usize| noise_text(n as u64, if n.is_multiple_of(2) { 150 } else { 9_000 });
-    let canaries: Vec<String> = (0..THREADS).map(|n| text(n)[40..80].to_owned()).collect();
+    // Ids in no order, so that pages are split and rows move between them.
+    let id = |n: usize| (n as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    // Short enough for a page of many rows, and long enough for pages of their own.
+    let text = |n: usize| noise_text(n as u64, [150, 600, 9_000][n % 3]);
+    let bytes = |n: usize| noise(n as u64, [100, 1_500, 20_000][n % 3]);
+    // Beginning, middle and end of every row.
+    let canaries = |threads: std::ops::Range<usize>| -> Vec<[u8; 8]> {
+        let parts = |row: &[u8]| {
+            [4, row.len() / 2, row.len() - 12].map(|at| row[at..at + 8].try_into().unwrap())
+        };
+        threads.flat_map(|n| [parts(text(n).as_bytes()), parts(&bytes(n))].concat()).collect()
+    };
     for n in 0..THREADS {
-        let (thread, run, ops, json) = thread_with(n as u128 + 1, &text(n));
+        let (thread, run, ops, json) = thread_with(id(n), &text(n), bytes(n));
         storage
             .write(move |tx| {
                 tx.insert_thread(&thread)?;
@@ -281,19 +290,19 @@ async fn deleted_threads_leave_no_byte() {
             .await
             .unwrap();
     }
-    assert_eq!(found(folder.path(), &canaries), THREADS);
+    let (deleted, kept) = (canaries(0..THREADS / 2), canaries(THREADS / 2..THREADS));
+    assert_eq!(found(folder.path(), &deleted).len(), deleted.len());
     let before = fs::metadata(folder.path().join("agent-server.db")).unwrap().len();
-    for n in 0..THREADS as u128 / 2 {
-        let id = ThreadId(Uuid::from_u128(n + 1));
+    for n in 0..THREADS / 2 {
+        let id = ThreadId(Uuid::from_u128(id(n)));
         assert!(storage.write(move |tx| tx.delete_thread(ALL, id)).await.unwrap());
     }
     // The writer wipes after it has answered, a part at a time: each turn of the writer ends one.
     for _ in 0..20 {
         storage.write(|_| Ok::<_, Error>(())).await.unwrap();
     }
-    let (deleted, kept) = canaries.split_at(THREADS / 2);
-    assert_eq!(found(folder.path(), deleted), 0);
-    assert_eq!(found(folder.path(), kept), kept.len());
+    assert_eq!(found(folder.path(), &deleted).len(), 0);
+    assert_eq!(found(folder.path(), &kept).len(), kept.len());
     let after = fs::metadata(folder.path().join("agent-server.db")).unwrap().len();
     assert!(after * 10 < before * 8, "{before} bytes became {after}");
     storage.close().await;
