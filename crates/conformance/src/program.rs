@@ -29,6 +29,9 @@ struct Arguments {
     /// Only cases with this text in tag, operation or name; may be repeated
     #[arg(long)]
     filter: Vec<String>,
+    /// Header of every request, such as an API key; may be repeated
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
     /// Binary of the server to start [default: built from this workspace]
     #[arg(long, env = "AGENT_SERVER_BIN")]
     bin: Option<PathBuf>,
@@ -37,14 +40,13 @@ struct Arguments {
 /// Runs the program with the arguments of the process.
 pub fn run_program() -> ExitCode {
     let arguments = Arguments::parse();
-    let binary = arguments.bin;
     end(run(Options {
         url: arguments.url,
         assistant: arguments.assistant,
         filter: arguments.filter,
-        binary,
-        graphs: None,
-        complete: false,
+        headers: arguments.header,
+        binary: arguments.bin,
+        ..Options::default()
     }))
 }
 

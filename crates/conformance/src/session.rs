@@ -2,7 +2,10 @@
 
 use agent_server_api::Operation;
 use anyhow::{Context, Result, bail};
-use reqwest::{Client, Method, Url};
+use reqwest::{
+    Client, Method, Url,
+    header::{HeaderMap, HeaderName},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
     fixtures::text,
     launch::Server,
     request::{self, Request},
+    suite::Options,
 };
 
 /// Upstream's default, which is that of this workspace too.
@@ -43,12 +47,13 @@ impl Session {
     /// The server does not answer, or has no assistant.
     pub(crate) async fn open(
         url: &str,
-        assistant: Option<&str>,
+        options: &Options,
         server: Option<&Server>,
     ) -> Result<Self> {
         let base: Url = url.parse().with_context(|| format!("{url} is not a URL"))?;
         // Redirects are answers, too.
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none());
+        let client = client.default_headers(headers(&options.headers)?).build()?;
         let mut session = Self {
             client,
             base,
@@ -62,7 +67,7 @@ impl Session {
         };
         let info = session.get("server_info").await.context("the server cannot be judged")?;
         session.ours = info["agent_server_version"].is_string();
-        session.choose_assistant(assistant).await?;
+        session.choose_assistant(options.assistant.as_deref()).await?;
         session.node = session.find_node().await?;
         session.demo = session.speaks_like_the_demo().await?;
         Ok(session)
@@ -147,4 +152,13 @@ impl Session {
     pub(crate) fn lacks(&self, operation: &Operation) -> bool {
         self.ours && crate::not_implemented::list().operations.contains(operation.name)
     }
+}
+
+fn headers(texts: &[String]) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for text in texts {
+        let (name, value) = text.split_once(':').context("a header is written NAME: VALUE")?;
+        headers.insert(name.trim().parse::<HeaderName>()?, value.trim().parse()?);
+    }
+    Ok(headers)
 }

@@ -34,7 +34,7 @@ pub(super) async fn entries(options: &Options) -> Result<Vec<Entry>> {
     let (Some(binary), false) = (&options.binary, wanted.is_empty()) else { return Ok(Vec::new()) };
     let graphs = options.graphs.as_ref().unwrap_or(&Graphs::Demo);
     let server = Server::start_on(binary, graphs, Disk::Small).await?;
-    let session = Session::open(server.url(), options.assistant.as_deref(), Some(&server)).await?;
+    let session = Session::open(server.url(), options, Some(&server)).await?;
     // Everything that requests name must be there before nothing can be made.
     let mut prepared = Vec::new();
     for (operation, cases) in wanted {

@@ -31,6 +31,8 @@ pub struct Options {
     pub assistant: Option<String>,
     /// Only cases whose tag, operation or name contains one of these; all of them if empty.
     pub filter: Vec<String>,
+    /// Headers of every request, as `name: value`.
+    pub headers: Vec<String>,
     /// The server's binary.
     pub binary: Option<PathBuf>,
     /// What the started server runs; the built-in graph if not given.
@@ -68,7 +70,7 @@ pub async fn judge(options: &Options) -> Result<Report> {
 }
 
 async fn judge_at(url: &str, server: Option<&Server>, options: &Options) -> Result<Report> {
-    let session = Session::open(url, options.assistant.as_deref(), server).await?;
+    let session = Session::open(url, options, server).await?;
     let all = cases::all()?;
     let mut suite = Suite { session: &session, options, report: Report::default() };
     suite.generated(&all).await?;
