@@ -5,6 +5,7 @@
 
 mod assistants;
 mod helpers;
+mod odd_values;
 mod run_streams;
 mod stateless_runs;
 mod system;
@@ -37,6 +38,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Behaviour> {
         thread_runs::CASES,
         run_streams::CASES,
         stateless_runs::CASES,
+        odd_values::CASES,
     ]
     .into_iter()
     .flatten()
