@@ -13,6 +13,10 @@ use crate::answer::{Answer, shortened};
 /// How long an answer may take, its body included. Nothing that the suite asks for takes longer than some seconds.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
+/// Streams that go on until the client has enough, and the silence after which the suite has.
+const ENDLESS: [&str; 2] = ["join_thread_stream", "stream_thread_events"];
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// What stands in the body.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Payload {
@@ -115,7 +119,8 @@ impl Request {
             }
             Payload::Chunked(length) => request.body(reqwest::Body::wrap_stream(spaces(*length))),
         };
-        complete(request).await
+        let silence = ENDLESS.contains(&self.operation.name).then_some(SILENCE);
+        in_time(read(request, silence)).await
     }
 
     fn url(&self, base: &Url) -> Result<Url> {
@@ -177,16 +182,26 @@ fn spaces(length: u64) -> impl Stream<Item = std::io::Result<Vec<u8>>> {
 
 /// Sends a request and reads the answer to its end, in time.
 pub(crate) async fn complete(request: reqwest::RequestBuilder) -> Result<Answer> {
-    let answer = tokio::time::timeout(TIME_LIMIT, read(request)).await;
+    in_time(read(request, None)).await
+}
+
+async fn in_time(answer: impl Future<Output = Result<Answer>>) -> Result<Answer> {
+    let answer = tokio::time::timeout(TIME_LIMIT, answer).await;
     answer.map_err(|_| anyhow!("no complete answer within {} s", TIME_LIMIT.as_secs()))?
 }
 
-async fn read(request: reqwest::RequestBuilder) -> Result<Answer> {
+/// Reads an answer to its end, or to the first silence.
+async fn read(request: reqwest::RequestBuilder, silence: Option<Duration>) -> Result<Answer> {
     let response = request.send().await.map_err(|error| anyhow!("no answer: {}", chain(&error)))?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let mut body = Vec::new();
     let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
+    loop {
+        let next = match silence {
+            Some(silence) => tokio::time::timeout(silence, chunks.next()).await.unwrap_or(None),
+            None => chunks.next().await,
+        };
+        let Some(chunk) = next else { break };
         let chunk = chunk
             .map_err(|error| anyhow!("status {status}, then a broken body: {}", chain(&error)))?;
         body.extend_from_slice(&chunk);
