@@ -25,6 +25,11 @@ pub(crate) fn path(folder: &Path) -> PathBuf {
     folder.join("agent-server.db")
 }
 
+/// The write-ahead log of [`path`].
+pub(crate) fn log_path(folder: &Path) -> PathBuf {
+    folder.join("agent-server.db-wal")
+}
+
 /// The connection that writes, on a file with the current schema.
 ///
 /// Errors: `Corrupt` for data of a newer version or another program, `Unavailable` for a file that cannot be written.
@@ -61,7 +66,11 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).sql()?;
     prepare(&connection)?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA mmap_size = 67108864;").sql()?;
+    connection
+        .execute_batch(
+            "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA mmap_size = 67108864;",
+        )
+        .sql()?;
     Ok(connection)
 }
 

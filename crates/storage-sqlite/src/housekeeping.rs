@@ -1,7 +1,8 @@
 //! What the writer does between commits, after everybody has been answered: moving the log into the database file,
-//! wiping deleted rows from the log, giving free pages back to the disk.
+//! wiping deleted rows from the files, giving free pages back to the disk.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -9,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent_server_storage::Result;
+use agent_server_storage::{Error, Result};
 use rusqlite::{Connection, hooks::Wal};
 
-use crate::{connection::PATIENCE, error::SqlResult};
+use crate::{connection::PATIENCE, error::SqlResult, gaps::Gaps};
 
 /// Pages in the log from which it is moved into the file: the usual 4 MB.
 const LOG_PAGES: u32 = 1000;
@@ -30,13 +31,23 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Knows what there is to do.
 pub(crate) struct Housekeeping {
     log_pages: Arc<AtomicU32>,
+    gaps: Gaps,
     wipe_after: Duration,
     wipe_due: Option<Instant>,
+    /// The free pages have been given back, and the gaps are being swept.
+    sweeping: bool,
+    /// Rows were deleted behind the sweep: it has to go round once more.
+    again: bool,
 }
 
 impl Housekeeping {
-    /// Takes over the care for `connection`. Deleted rows are wiped `wipe_after` after the first of them at the latest.
-    pub(crate) fn new(connection: &mut Connection, wipe_after: Duration) -> Result<Self> {
+    /// Takes over the care for `connection`, whose file `gaps` was opened before it. Deleted rows begin to be wiped
+    /// `wipe_after` after the first of them.
+    pub(crate) fn new(
+        connection: &mut Connection,
+        gaps: Gaps,
+        wipe_after: Duration,
+    ) -> Result<Self> {
         let log_pages = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&log_pages);
         connection
@@ -45,12 +56,13 @@ impl Housekeeping {
                 Ok(())
             }))
             .sql()?;
-        Ok(Self { log_pages, wipe_after, wipe_due: None })
+        Ok(Self { log_pages, gaps, wipe_after, wipe_due: None, sweeping: false, again: false })
     }
 
     /// Notes that rows were deleted.
     pub(crate) fn deleted(&mut self, now: Instant) {
         self.wipe_due.get_or_insert(now + self.wipe_after);
+        self.again = self.sweeping;
     }
 
     /// When [`Housekeeping::run`] has to be called although nothing happens.
@@ -70,9 +82,14 @@ impl Housekeeping {
         }
     }
 
-    /// The last duties before the file is closed.
+    /// The last duties before the file is closed: what was deleted is wiped, the log is emptied.
     pub(crate) fn finish(&mut self, connection: &Connection) {
-        if let Err(error) = empty_log(connection, PATIENCE) {
+        let end = Instant::now() + PATIENCE;
+        let mut done = Ok(());
+        while self.wipe_due.is_some() && done.is_ok() && Instant::now() < end {
+            done = self.wipe(connection, Instant::now());
+        }
+        if let Err(error) = done.and_then(|()| empty_log(connection, PATIENCE).map(drop)) {
             tracing::warn!(%error, "the write-ahead log stays");
         }
     }
@@ -88,26 +105,41 @@ impl Housekeeping {
         Ok(())
     }
 
+    /// Does one part of a wipe and says when the next is due.
+    ///
+    /// First the free pages go back to the disk, which moves other pages about; then the gaps are swept from the first
+    /// page to the last.
     fn wipe(&mut self, connection: &Connection, now: Instant) -> Result<()> {
-        // Kept until it worked.
-        let later = now + self.wipe_after.min(AGAIN);
-        self.wipe_due = Some(later);
-        let free: u32 =
-            connection.query_row("PRAGMA freelist_count", [], |row| row.get(0)).sql()?;
-        let surplus = free.saturating_sub(FREE_PAGES);
-        if surplus > 0 {
-            let step = surplus.min(VACUUM_STEP);
-            pragma(connection, &format!("PRAGMA incremental_vacuum({step})"))?;
+        self.wipe_due = Some(now + self.wipe_after.min(AGAIN));
+        let mut surplus = 0;
+        if !self.sweeping {
+            surplus = free_pages(connection)?.saturating_sub(FREE_PAGES);
+            if surplus > 0 {
+                let step = surplus.min(VACUUM_STEP);
+                pragma(connection, &format!("PRAGMA incremental_vacuum({step})"))?;
+            }
         }
-        let emptied = empty_log(connection, WIPE_PATIENCE)?;
-        if emptied {
-            self.log_pages.store(0, Relaxed);
+        if !empty_log(connection, WIPE_PATIENCE)? {
+            return Ok(());
         }
-        if emptied && surplus <= VACUUM_STEP {
-            self.wipe_due = None;
+        self.log_pages.store(0, Relaxed);
+        if surplus > VACUUM_STEP {
+            return Ok(());
+        }
+        // A page that is written later must come from the swept file, not from the cache.
+        pragma(connection, "PRAGMA shrink_memory")?;
+        let unavailable = |error: io::Error| Error::Unavailable(error.to_string());
+        self.sweeping = !self.gaps.sweep().map_err(unavailable)?;
+        if !self.sweeping {
+            self.wipe_due = self.again.then_some(now + self.wipe_after);
+            self.again = false;
         }
         Ok(())
     }
+}
+
+fn free_pages(connection: &Connection) -> Result<u32> {
+    connection.query_row("PRAGMA freelist_count", [], |row| row.get(0)).sql()
 }
 
 /// Moves the whole log into the file and truncates it; `false` if a reader still needs it.

@@ -13,6 +13,7 @@ mod codec;
 mod connection;
 mod error;
 mod functions;
+mod gaps;
 mod housekeeping;
 mod item_filter;
 mod lock;
@@ -31,7 +32,7 @@ use std::{
     path::Path,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use agent_server_storage::{Cost, Error, ReadJob, Result, Storage, WriteJob};
@@ -41,6 +42,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::closed,
+    gaps::Gaps,
     housekeeping::Housekeeping,
     lock::FolderLock,
     reader::Readers,
@@ -52,8 +54,8 @@ use crate::{
 pub struct Options {
     /// Connections for reading that stay open while nobody reads; each may hold some megabytes.
     pub idle_readers: usize,
-    /// How long deleted rows may stay in the write-ahead log. Wiping costs a few flushes, so that not every delete
-    /// should pay for one.
+    /// How long deleted rows may stay in the files before they begin to be wiped. Wiping costs a few flushes and a look
+    /// at every page, so that not every delete should pay for it.
     pub wipe_after: Duration,
     /// Most pages (of 4 kB) that the database file may grow to. `None`: as large as the disk.
     pub max_pages: Option<u32>,
@@ -84,8 +86,16 @@ impl Sqlite {
             .map_err(|error| Error::Unavailable(format!("cannot make {shown}: {error}")))?;
         let lock = FolderLock::take(folder)?;
         let path = connection::path(folder);
+        // A log that is not empty was left by a process that died, perhaps between a delete and its wipe.
+        let died = fs::metadata(connection::log_path(folder)).is_ok_and(|log| log.len() > 0);
+        let gaps = Gaps::open(&path).map_err(|error| {
+            Error::Unavailable(format!("cannot write {}: {error}", path.display()))
+        })?;
         let mut connection = connection::open_writer(&path, options.max_pages)?;
-        let housekeeping = Housekeeping::new(&mut connection, options.wipe_after)?;
+        let mut housekeeping = Housekeeping::new(&mut connection, gaps, options.wipe_after)?;
+        if died {
+            housekeeping.deleted(Instant::now());
+        }
         let (queue, jobs) = mpsc::channel();
         let writer = Writer::new(connection, jobs, housekeeping, lock);
         let writer = thread::Builder::new()

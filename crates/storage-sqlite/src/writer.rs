@@ -85,6 +85,7 @@ impl Writer {
         let Self { connection, mut housekeeping, lock, .. } = self;
         housekeeping.finish(&connection);
         drop(connection);
+        drop(housekeeping);
         drop(lock);
         if let Some(caller) = closing {
             let _ = caller.send(());
