@@ -66,9 +66,10 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).sql()?;
     prepare(&connection)?;
+    // Every commit empties a reader's own cache, so pages come from the mapped file (64 MB of it) and the cache is small.
     connection
         .execute_batch(
-            "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA mmap_size = 67108864;",
+            "PRAGMA query_only = ON; PRAGMA cache_size = -1024; PRAGMA mmap_size = 67108864;",
         )
         .sql()?;
     Ok(connection)

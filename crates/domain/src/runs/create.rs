@@ -52,6 +52,7 @@ struct Plan {
     request_id: String,
     scope: Scope,
     now: Timestamp,
+    delay: TimeDelta,
     /// The graph that a slot is reserved for.
     slot_graph: Option<String>,
 }
@@ -77,6 +78,7 @@ impl Domain {
         request: RunRequest,
     ) -> Result<Created> {
         refuse_both(configurable(&request.config), Some(&request.context))?;
+        let delay = delay(request.after_seconds)?;
         let assistant_id = self.resolve_assistant(&request.assistant_id)?;
         let resumable = request.stream_resumable;
         let (thread_id, stateless) = match target {
@@ -107,6 +109,7 @@ impl Domain {
             request_id: caller.request_id.clone(),
             scope: caller.scope.clone(),
             now: self.now(),
+            delay,
             slot_graph,
         };
         // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
@@ -154,6 +157,19 @@ impl Domain {
             ))
         })
     }
+}
+
+/// Furthest start of a run from now, seconds: a hundred years, within what every time of the wire can say.
+const MAX_DELAY_SECONDS: f64 = 3_155_760_000.0;
+
+/// The delay of a run's start.
+fn delay(seconds: f64) -> Result<TimeDelta> {
+    if seconds.abs() > MAX_DELAY_SECONDS {
+        return Err(Error::Invalid(format!(
+            "after_seconds is {seconds}; it may be at most {MAX_DELAY_SECONDS} (a hundred years)"
+        )));
+    }
+    Ok(TimeDelta::microseconds((seconds * 1e6) as i64))
 }
 
 /// Whether the request answers an interrupt.
@@ -221,13 +237,12 @@ impl Plan {
             temporary,
         };
         let merged = kwargs::merge(&self.request, &assistant, &thread, facts);
-        let delay = TimeDelta::microseconds((self.request.after_seconds * 1e6) as i64);
         let run = Run {
             run_id: self.run_id,
             thread_id: self.thread_id,
             assistant_id: self.assistant_id,
             graph_id: assistant.graph_id,
-            created_at: self.now.checked_add_signed(delay).unwrap_or(self.now),
+            created_at: self.now + self.delay,
             updated_at: self.now,
             status: RunStatus::Pending,
             metadata: merged.metadata,

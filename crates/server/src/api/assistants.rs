@@ -4,13 +4,10 @@ use agent_server_api::{types, *};
 use agent_server_domain::{
     assistants::{NewAssistant, Patch},
     ports::Xray,
-    storage::{
-        Map,
-        assistants::{Assistant, Filter, SortBy},
-    },
+    storage::assistants::{Assistant, Filter, SortBy},
 };
 
-use super::{Api, Result, body_id, caller, page, pagination};
+use super::{Api, Result, body_id, caller, context, page, pagination};
 use crate::{convert, error::invalid, not_implemented};
 
 impl Assistants for Api {
@@ -25,7 +22,7 @@ impl Assistants for Api {
             assistant_id: id.map(Into::into),
             graph_id: body.graph_id,
             config: body.config.unwrap_or_default(),
-            context: body.context.map(context).unwrap_or_default(),
+            context: context(body.context)?.unwrap_or_default(),
             metadata: body.metadata.unwrap_or_default(),
             name: body.name,
             description: body.description,
@@ -54,7 +51,7 @@ impl Assistants for Api {
         let patch = Patch {
             graph_id: body.graph_id,
             config: body.config,
-            context: body.context.map(context),
+            context: context(body.context)?,
             metadata: body.metadata,
             name: body.name,
             description: body.description,
@@ -201,10 +198,6 @@ impl Assistants for Api {
     ) -> Result<SetLatestAssistantVersionResponse> {
         Err(not_implemented::operation(&cx))
     }
-}
-
-fn context(json: agent_server_client::wire::RawJson) -> Map {
-    json.parse().unwrap_or_default()
 }
 
 /// `true`, `false` or a positive depth; absent or empty is `false`.

@@ -17,7 +17,7 @@ mod threads;
 use agent_server_api::{Context, Service};
 use agent_server_domain::{
     Caller, Domain,
-    storage::{Page, Scope},
+    storage::{Map, Page, Scope},
 };
 use http::HeaderName;
 use uuid::Uuid;
@@ -91,6 +91,14 @@ fn pagination(page: Page, returned: usize, more: bool) -> Vec<(HeaderName, Strin
 fn body_id(text: &str, what: &str) -> Result<Uuid> {
     agent_server_api::parse_uuid(text)
         .ok_or_else(|| invalid(format!("Invalid {what} ID: must be a UUID")))
+}
+
+/// The context of a body as a map. Its text is an object by then, but may hold what no program can (half a surrogate pair, a
+/// number that is too large): that is refused, not dropped.
+fn context(json: Option<agent_server_client::wire::RawJson>) -> Result<Option<Map>> {
+    json.map(|json| json.parse())
+        .transpose()
+        .map_err(|error| invalid(format!("Invalid context: {error}")))
 }
 
 #[cfg(test)]

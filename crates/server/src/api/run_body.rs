@@ -41,8 +41,7 @@ fn nodes(selection: Option<types::NodeSelection>) -> Option<RawJson> {
 /// Fields of the body that all run creations share.
 macro_rules! shared {
     ($body:ident) => {{
-        let context: Map =
-            $body.context.map(|json| json.parse().unwrap_or_default()).unwrap_or_default();
+        let context: Map = super::context($body.context)?.unwrap_or_default();
         RunRequest {
             assistant_id: $body.assistant_id,
             input: $body.input.map(convert::stored).filter(|input| !input.is_null()),

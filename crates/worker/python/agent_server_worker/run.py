@@ -35,7 +35,8 @@ class Run:
         self.worker = worker
         self.job = Job(worker.link, header["job"])
         self.header = header
-        self.kwargs: dict[str, Any] = orjson.loads(blobs[0])
+        self.kwargs: dict[str, Any] = {}
+        self.order = blobs[0]
         self.blobs = blobs[1:]
         self.saver: Saver | None = None
         self.is_cancelled = False
@@ -74,6 +75,11 @@ class Run:
         self._finish(ending, live)
 
     async def _attempt(self) -> tuple[dict[str, Any], tuple[dict[str, Any], list[bytes]] | None]:
+        try:
+            self.kwargs = orjson.loads(self.order)
+        except ValueError as error:
+            # JSON by its grammar that no program can hold, such as half a surrogate pair: the run's failure alone.
+            return self._failed(error), None
         order = self.kwargs
         info = self.worker.graphs[self.header["graph"]]
         config = run_config(order["config"], self.header["attempt"], self.worker.facts)
