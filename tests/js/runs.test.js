@@ -164,6 +164,21 @@ test("runs of one thread are listed, enqueued and deleted", async (t) => {
   );
 });
 
+// The reference server names this path but does not serve it.
+test("a stateless run is joined without its thread", async (t) => {
+  const gate = await openGate(t);
+  const options = { input: gate.input(), streamMode: "updates", streamResumable: true };
+  const { run_id } = await client.runs.create(null, "waiting", options);
+  const visitor = await gate.visitor();
+  const joined = client.runs.joinStream(null, run_id, { lastEventId: "-1" });
+  assert.equal((await joined.next()).value.event, "metadata");
+  visitor.letIn();
+  assert.deepEqual(await record(joined), [
+    ["updates", { before: { log: ["run arrives"] } }],
+    ["updates", { gate: { log: ["run passed"] } }],
+  ]);
+});
+
 async function collect(stream) {
   const parts = [];
   for await (const part of stream) parts.push(part);

@@ -65,10 +65,15 @@ async def test_the_stream_of_a_cancelled_run_ends_without_an_error(client, threa
 
 
 async def test_waiting_for_a_cancelled_run_returns_the_last_values(client, thread, gate):
-    waiting = asyncio.create_task(client.runs.wait(thread, "waiting", input=gate.input(), **SYNC))
-    visitor = await gate.visitor()
-    await client.runs.cancel(thread, visitor.run_id)
-    assert await waiting == gate.input() | {"log": ["run arrives"]}
+    body = {"assistant_id": "waiting", "input": gate.input(), "stream_resumable": True}
+    waiting = asyncio.create_task(client.http.post(f"/threads/{thread}/runs/wait", json=body))
+    run = (await gate.visitor()).run_id
+    last = gate.input() | {"log": ["run arrives"]}
+    async for part in client.runs.join_stream(thread, run, last_event_id="-1"):
+        if part.data == last:
+            break
+    await client.runs.cancel(thread, run)
+    assert await waiting == last
 
 
 async def test_a_pending_run_never_starts(client, thread, gate):

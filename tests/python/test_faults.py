@@ -227,6 +227,26 @@ async def test_a_server_that_is_told_to_stop_hands_its_runs_to_the_next(start_se
         assert (await client.runs.join(thread, run["run_id"]))["log"] == ["run arrives", "run passed"]
 
 
+@pytest.mark.xfail(strict=True, reason="the run is handed to the next server as one more attempt")
+async def test_an_orderly_restart_is_no_attempt(start_server, gate):
+    server = start_server({"BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "0", "AGENT_SERVER_MAX_ATTEMPTS": "1"})
+    async with get_client(url=server.url, api_key=None) as client:
+        thread = await new_thread(client)
+        run = await client.runs.create(thread, "waiting", input=gate.input())
+        await gate.visitor()
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(server.process.wait, 30)
+        server.start()
+        joining = asyncio.create_task(client.runs.join(thread, run["run_id"]))
+        arriving = asyncio.create_task(gate.visitor())
+        await asyncio.wait({joining, arriving}, return_when=asyncio.FIRST_COMPLETED)
+        if not arriving.done():
+            arriving.cancel()
+            pytest.fail(f"the run did not go on: {joining.result()}")
+        arriving.result().let_in()
+        assert (await joining)["log"] == ["run arrives", "run passed"]
+
+
 async def test_everything_is_there_after_a_restart(own):
     server, client = own
     thread = await new_thread(client)

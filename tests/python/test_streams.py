@@ -50,43 +50,35 @@ async def test_ids_of_events_increase(client, thread):
     assert ids == sorted(set(ids)) and len(ids) == 5
 
 
-async def test_a_listener_gets_what_comes_after_it_joined(client, record, thread, gate):
-    # With this durability nothing of the first node is still on its way when the second has arrived at the gate.
-    run = await client.runs.create(
-        thread, "waiting", input=gate.input("joined"), stream_mode=["updates", "values"], durability="sync"
-    )
+@pytest.fixture
+async def at_gate(client, thread, gate):
+    """A run at the gate whose events so far have all been seen: the run's id, the visitor, the rest of its stream."""
+    input = gate.input("joined")
+    stream = client.runs.stream(thread, "waiting", input=input, stream_mode=["updates", "values"])
+    run = (await anext(stream)).data["run_id"]
     visitor = await gate.visitor()
-
-    opened = asyncio.Event()
-
-    async def listen() -> list[tuple[str, dict]]:
-        path = f"/threads/{thread}/runs/{run['run_id']}/stream"
-        stream = client.http.stream(path, "GET", on_response=lambda _: opened.set())
-        return await record(stream)
-
-    listening = asyncio.create_task(listen())
-    await opened.wait()
-    visitor.let_in()
-    assert await listening == [
-        ("updates", {"gate": {"log": ["joined passed"]}}),
-        ("values", gate.input("joined") | {"log": ["joined arrives", "joined passed"]}),
-    ]
+    seen = [(await anext(stream)).event for _ in range(3)]
+    assert seen == ["values", "updates", "values"]
+    return run, visitor, stream
 
 
-async def test_all_listeners_get_all_events(client, thread, gate):
-    run = await client.runs.create(thread, "waiting", input=gate.input(), stream_mode="updates", durability="sync")
-    visitor = await gate.visitor()
-    path = f"/threads/{thread}/runs/{run['run_id']}/stream"
+async def test_listeners_get_what_comes_after_they_joined(client, record, thread, gate, at_gate):
+    run, visitor, stream = at_gate
+    path = f"/threads/{thread}/runs/{run}/stream"
     opened = [asyncio.Event() for _ in range(5)]
-
-    async def listen(each: asyncio.Event) -> list[str]:
-        return await names_of(client.http.stream(path, "GET", on_response=lambda _: each.set()))
-
-    listening = [asyncio.create_task(listen(each)) for each in opened]
+    listening = [
+        asyncio.create_task(record(client.http.stream(path, "GET", on_response=lambda _, each=each: each.set())))
+        for each in opened
+    ]
     for each in opened:
         await each.wait()
     visitor.let_in()
-    assert await asyncio.gather(*listening) == [["updates"]] * 5
+    rest = [
+        ("updates", {"gate": {"log": ["joined passed"]}}),
+        ("values", gate.input("joined") | {"log": ["joined arrives", "joined passed"]}),
+    ]
+    assert await record(stream) == rest
+    assert await asyncio.gather(*listening) == [rest] * 5
 
 
 async def test_joining_a_finished_run_ends_at_once(client, thread):

@@ -12,10 +12,10 @@ class Boom(Exception):
 
 
 ERRORS = {
-    "value": ValueError("bad value"),
-    "key": KeyError("bad key"),
-    "connection": ConnectionError("secret host"),
-    "boom": Boom("secret text"),
+    "value": (ValueError, "bad value"),
+    "key": (KeyError, "bad key"),
+    "connection": (ConnectionError, "secret host"),
+    "boom": (Boom, "secret text"),
 }
 
 
@@ -31,7 +31,8 @@ def before(state: State) -> dict:
 def fail(state: State) -> dict:
     if state["kind"] == "none":
         return {"log": ["passed"]}
-    raise ERRORS[state["kind"]]
+    error, text = ERRORS[state["kind"]]
+    raise error(text)
 
 
 graph = (
