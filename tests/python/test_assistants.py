@@ -159,7 +159,9 @@ async def test_search_filters_by_graph_name_and_metadata(client, mine):
     await mine("counter", name="unrelated", metadata={})
 
     async def found(**filter) -> list[str]:
-        return [each["assistant_id"] for each in await client.assistants.search(**filter, sort_by="name", sort_order="asc")]
+        return [
+            each["assistant_id"] for each in await client.assistants.search(**filter, sort_by="name", sort_order="asc")
+        ]
 
     assert await found(metadata={"search": {"a": 1}}) == [one["assistant_id"], two["assistant_id"]]
     assert await found(metadata={"search": {"b": 2}}) == [one["assistant_id"]]

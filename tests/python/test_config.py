@@ -96,7 +96,10 @@ async def test_the_run_wins_over_the_assistant(client, thread):
         "assistant_id": made["assistant_id"],
     }
     # A thread remembers the config of the assistant that it first ran with.
-    assert (await client.threads.get(thread))["config"]["configurable"] == {"model": "assistant's", "style": "assistant's"}
+    assert (await client.threads.get(thread))["config"]["configurable"] == {
+        "model": "assistant's",
+        "style": "assistant's",
+    }
     view, _ = await look(client, thread)
     assert (view["configurable"]["model"], view["configurable"]["style"]) == ("assistant's", "assistant's")
     await client.assistants.delete(made["assistant_id"])

@@ -62,7 +62,9 @@ async def test_input_of_the_wrong_shape_fails_the_run_not_the_request(client, th
 
 
 async def test_a_stateless_failure_is_shown_too(client):
-    assert await client.runs.wait(None, "errors", input={"kind": "boom"}, raise_error=False) == {"__error__": SHOWN["boom"]}
+    assert await client.runs.wait(None, "errors", input={"kind": "boom"}, raise_error=False) == {
+        "__error__": SHOWN["boom"]
+    }
     parts = [part async for part in client.runs.stream(None, "errors", input={"kind": "value"}, stream_mode="updates")]
     assert [(part.event, part.data) for part in parts[1:]] == [
         ("updates", {"before": {"log": ["before"]}}),

@@ -37,9 +37,7 @@ def kill(pid: int) -> None:
 async def test_a_run_whose_worker_dies_goes_on_in_another(own, record, gate):
     server, client = own
     thread = await new_thread(client)
-    stream = client.runs.stream(
-        thread, "steps", input=gate.input(steps=2), stream_mode="updates", durability="sync"
-    )
+    stream = client.runs.stream(thread, "steps", input=gate.input(steps=2), stream_mode="updates", durability="sync")
     reading = asyncio.create_task(record(stream))
     (await gate.visitor()).let_in("first try")
     victim = await gate.visitor()

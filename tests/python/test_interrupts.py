@@ -140,7 +140,9 @@ async def test_an_agent_asks_before_it_uses_a_tool(client, names, thread):
     assert state["messages"] == [
         message("human", "what is 1 + 2?", "hi-1"),
         message("ai", "", "question", tool_calls=[call]),
-        message("tool", "3", state["messages"][2]["id"], name="add", tool_call_id="call-1", artifact=None, status="success"),
+        message(
+            "tool", "3", state["messages"][2]["id"], name="add", tool_call_id="call-1", artifact=None, status="success"
+        ),
         message("ai", "the sum is 3", "answer"),
     ]
 

@@ -12,7 +12,9 @@ async def thread(client) -> str:
 
 
 async def test_runs_on_a_busy_thread_are_enqueued_and_run_in_order(client, thread, gate):
-    runs = [await client.runs.create(thread, "waiting", input=gate.input(name)) for name in ("first", "second", "third")]
+    runs = [
+        await client.runs.create(thread, "waiting", input=gate.input(name)) for name in ("first", "second", "third")
+    ]
     for number, name in enumerate(("first", "second", "third")):
         visitor = await gate.visitor()
         assert visitor.name == name and gate.empty

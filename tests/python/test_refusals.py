@@ -196,7 +196,12 @@ async def test_an_operation_of_a_later_version_says_so(http, thread, method, pat
 @pytest.mark.deviates("the reference server has these")
 async def test_a_field_of_a_later_version_is_refused_instead_of_ignored(http, thread):
     for path, body, field, name in [
-        (f"/threads/{thread}/runs", {"assistant_id": "simple", "webhook": "http://127.0.0.1/"}, "webhook", "create_run"),
+        (
+            f"/threads/{thread}/runs",
+            {"assistant_id": "simple", "webhook": "http://127.0.0.1/"},
+            "webhook",
+            "create_run",
+        ),
         ("/threads", {"ttl": {"ttl": 1}}, "ttl", "create_thread"),
         ("/threads/search", {"extract": {"a": "values.a"}}, "extract", "search_threads"),
     ]:

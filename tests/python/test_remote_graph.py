@@ -1,7 +1,7 @@
 """RemoteGraph: a graph of this server used like a local one."""
 
 import pytest
-from langgraph.pregel.remote import RemoteGraph, RemoteException
+from langgraph.pregel.remote import RemoteException, RemoteGraph
 from langgraph.types import Command
 
 DONE = {"foo": "A", "log": ["a", "b"]}

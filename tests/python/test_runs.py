@@ -255,7 +255,7 @@ async def test_deleting_a_running_run_stops_it(client, thread, gate):
 
 
 async def test_large_values_come_back_as_they_were_sent(client, thread):
-    text = "äöü€😀\\\"\n" * 20_000
+    text = 'äöü€😀\\"\n' * 20_000
     state = await client.runs.wait(thread, "counter", input={"count": 0, "limit": 1, "unknown": text})
     assert state == {"count": 1, "limit": 1}
     chat = await client.runs.wait(None, "chat", input={"messages": [{"role": "user", "content": text, "id": "hi"}]})

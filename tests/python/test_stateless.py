@@ -91,5 +91,7 @@ async def test_a_stateless_run_can_be_read_and_joined_without_its_thread(client,
 
 
 async def test_many_stateless_runs_at_once(client):
-    states = await asyncio.gather(*(client.runs.wait(None, "counter", input={"count": 0, "limit": n}) for n in range(1, 21)))
+    states = await asyncio.gather(
+        *(client.runs.wait(None, "counter", input={"count": 0, "limit": n}) for n in range(1, 21))
+    )
     assert states == [{"count": n, "limit": n} for n in range(1, 21)]

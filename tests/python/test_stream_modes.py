@@ -137,7 +137,11 @@ async def test_checkpoints_shows_each_checkpoint_from_the_input_on(client, recor
 
 async def test_debug_shows_checkpoints_and_tasks_with_step_and_time(client, record, thread):
     def place(number: int) -> dict | None:
-        return {"checkpoint_id": f"<checkpoint {number}>", "thread_id": "<thread 1>", "checkpoint_ns": ""} if number else None
+        return (
+            {"checkpoint_id": f"<checkpoint {number}>", "thread_id": "<thread 1>", "checkpoint_ns": ""}
+            if number
+            else None
+        )
 
     def debug(step: int, type: str, payload: dict) -> tuple[str, dict]:
         return "debug", {"step": step, "timestamp": "<time>", "type": type, "payload": payload}
@@ -396,7 +400,16 @@ async def test_an_exception_is_the_last_event(client, record, thread, kind, erro
         ("tasks", {"id": "<id 2>", "name": "fail", "error": error, "result": {}, "interrupts": []}),
         ("error", error),
     ]
-    assert [event for event, _ in transcript] == ["metadata", "values", "tasks", "tasks", "values", "tasks", "tasks", "error"]
+    assert [event for event, _ in transcript] == [
+        "metadata",
+        "values",
+        "tasks",
+        "tasks",
+        "values",
+        "tasks",
+        "tasks",
+        "error",
+    ]
 
 
 async def test_version_2_of_the_stream_format_tells_interrupts_apart(client, names, thread):

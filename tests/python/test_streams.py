@@ -88,7 +88,7 @@ async def test_joining_a_finished_run_ends_at_once(client, thread):
     assert await names_of(client.runs.join_stream(thread, run, last_event_id="-1")) == []
 
 
-async def test_a_finished_resumable_run_can_be_replayed(client, record, thread):
+async def test_a_finished_resumable_run_can_be_replayed(client, thread):
     stream = client.runs.stream(
         thread, "simple", input={"foo": "x"}, stream_mode=["values", "updates"], stream_resumable=True
     )
@@ -107,7 +107,9 @@ async def test_a_finished_resumable_run_can_be_replayed(client, record, thread):
 
 @pytest.mark.deviates("two events of one millisecond share an id at the reference server")
 async def test_a_replay_starts_after_any_event(client, thread):
-    stream = client.runs.stream(thread, "simple", input={"foo": "x"}, stream_mode=["values", "updates"], stream_resumable=True)
+    stream = client.runs.stream(
+        thread, "simple", input={"foo": "x"}, stream_mode=["values", "updates"], stream_resumable=True
+    )
     parts = [part async for part in stream]
     for number, part in enumerate(parts):
         replayed = client.runs.join_stream(thread, parts[0].data["run_id"], last_event_id=part.id)
@@ -127,7 +129,7 @@ async def test_a_replay_goes_over_into_the_live_stream(client, record, thread, g
 
 
 @pytest.mark.deviates("the reference server does not replay errors and accumulated messages")
-async def test_a_replay_has_every_event_that_was_sent(client, thread):
+async def test_a_replay_has_every_event_that_was_sent(client):
     for graph, input, mode in [
         ("errors", {"kind": "value"}, "values"),
         ("chat", {"messages": [{"role": "user", "content": "hi", "id": "1"}]}, "messages"),

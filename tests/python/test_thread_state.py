@@ -89,7 +89,14 @@ async def test_the_history_goes_back_to_the_input(client, names, ran):
     start = task("<id 3>", "__start__", {"foo": "x"}) | {"path": ["__pregel_pull", "__start__"]}
     assert history == [
         state({"foo": "A", "log": ["a", "b"]}, None, "loop", 2, "<checkpoint 1>", "<checkpoint 2>"),
-        state({"foo": "A", "log": ["a"]}, task("<id 1>", "b", {"log": ["b"]}), "loop", 1, "<checkpoint 2>", "<checkpoint 3>"),
+        state(
+            {"foo": "A", "log": ["a"]},
+            task("<id 1>", "b", {"log": ["b"]}),
+            "loop",
+            1,
+            "<checkpoint 2>",
+            "<checkpoint 3>",
+        ),
         state(
             {"foo": "x", "log": []},
             task("<id 2>", "a", {"foo": "A", "log": ["a"]}),
@@ -132,7 +139,11 @@ async def test_the_state_at_a_checkpoint_can_be_read_in_two_ways(client, ran):
     read = await client.threads.get_state(ran, checkpoint_id=entry["checkpoint_id"])
     # The reference server leaves the root's namespace out of what it was asked for without one.
     read["checkpoint"].setdefault("checkpoint_ns", "")
-    assert (read["values"], read["next"], read["checkpoint"]) == ({"foo": "A", "log": ["a"]}, ["b"], entry["checkpoint"])
+    assert (read["values"], read["next"], read["checkpoint"]) == (
+        {"foo": "A", "log": ["a"]},
+        ["b"],
+        entry["checkpoint"],
+    )
     assert await client.threads.get_state(ran, checkpoint=entry["checkpoint"]) == read
 
 

@@ -22,19 +22,24 @@ def run_metadata(graph: str, **more: Any) -> dict:
 
 def node_metadata(graph: str, node: str, step: int, task: str, **more: Any) -> dict:
     """Metadata of an event from within a node."""
-    return run_metadata(
-        graph,
-        thread_id="<thread 1>",
-        ls_integration="langgraph",
-        langgraph_step=step,
-        langgraph_node=node,
-        langgraph_triggers=[f"branch:to:{node}"],
-        langgraph_path=["__pregel_pull", node],
-        langgraph_checkpoint_ns=f"{node}:{task}",
-    ) | more
+    return (
+        run_metadata(
+            graph,
+            thread_id="<thread 1>",
+            ls_integration="langgraph",
+            langgraph_step=step,
+            langgraph_node=node,
+            langgraph_triggers=[f"branch:to:{node}"],
+            langgraph_path=["__pregel_pull", node],
+            langgraph_checkpoint_ns=f"{node}:{task}",
+        )
+        | more
+    )
 
 
-def model_metadata(graph: str, node: str, step: int, task: str, provider: str = "genericfakechatmodel", **more: Any) -> dict:
+def model_metadata(
+    graph: str, node: str, step: int, task: str, provider: str = "genericfakechatmodel", **more: Any
+) -> dict:
     """Metadata of an event of a chat model within a node."""
     return (
         node_metadata(graph, node, step, task)

@@ -27,9 +27,7 @@ class Adder(BaseChatModel):
                 AIMessageChunk(
                     "",
                     id="question",
-                    tool_call_chunks=[
-                        {"name": name, "args": args, "id": id, "index": 0, "type": "tool_call_chunk"}
-                    ],
+                    tool_call_chunks=[{"name": name, "args": args, "id": id, "index": 0, "type": "tool_call_chunk"}],
                 )
                 for name, args, id in parts
             ]

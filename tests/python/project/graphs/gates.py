@@ -1,6 +1,7 @@
 """Nodes that stop at a gate: they knock at a Unix socket of the test and go on when it lets them.
 
-A gate that closes the connection instead makes the node raise. The test sees the connection end when the node is cancelled or its process dies.
+A gate that closes the connection instead makes the node raise. The test sees the connection end when the node is
+cancelled or its process dies.
 """
 
 import asyncio

@@ -40,6 +40,4 @@ def report(state: State) -> dict:
     return {"log": ["reported"]}
 
 
-progress = (
-    StateGraph(State).add_node("report", report).add_edge(START, "report").add_edge("report", END).compile()
-)
+progress = StateGraph(State).add_node("report", report).add_edge(START, "report").add_edge("report", END).compile()
