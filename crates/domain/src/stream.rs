@@ -244,6 +244,13 @@ impl Streams {
         self.logs.lock().remove(&run_id);
     }
 
+    /// Ends the run's stream and keeps nothing of it.
+    pub(crate) fn discard(&self, run_id: RunId) {
+        if let Some(log) = self.logs.lock().remove(&run_id) {
+            log.close();
+        }
+    }
+
     /// Ends every stream: the server stops.
     pub(crate) fn close_all(&self) {
         for (_, log) in self.logs.lock().drain() {

@@ -100,21 +100,10 @@ impl Read for Tx<'_> {
 
 impl Write for Tx<'_> {
     fn insert_assistant(&self, assistant: &Assistant) -> Result<()> {
-        self.change(
+        self.change_row(
+            assistant,
             "INSERT INTO assistant (assistant_id, graph_id, name, description, version, created_at, updated_at, \
              metadata, config, context) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            params![
-                assistant.assistant_id.0.as_bytes(),
-                assistant.graph_id,
-                assistant.name,
-                assistant.description,
-                assistant.version,
-                micros(assistant.created_at),
-                micros(assistant.updated_at),
-                map_text(&assistant.metadata),
-                map_text(&assistant.config),
-                map_text(&assistant.context),
-            ],
         )
         .sql_unique("assistant")?;
         self.put_version(assistant)
@@ -124,21 +113,10 @@ impl Write for Tx<'_> {
         if self.get_assistant(scope, assistant.assistant_id)?.is_none() {
             return Ok(false);
         }
-        self.change(
+        self.change_row(
+            assistant,
             "UPDATE assistant SET graph_id = ?2, name = ?3, description = ?4, version = ?5, created_at = ?6, \
              updated_at = ?7, metadata = ?8, config = ?9, context = ?10 WHERE assistant_id = ?1",
-            params![
-                assistant.assistant_id.0.as_bytes(),
-                assistant.graph_id,
-                assistant.name,
-                assistant.description,
-                assistant.version,
-                micros(assistant.created_at),
-                micros(assistant.updated_at),
-                map_text(&assistant.metadata),
-                map_text(&assistant.config),
-                map_text(&assistant.context),
-            ],
         )
         .sql()?;
         self.put_version(assistant)?;
@@ -155,6 +133,25 @@ impl Write for Tx<'_> {
 }
 
 impl Tx<'_> {
+    /// Runs a statement whose parameters 1 to 10 are the columns of the row.
+    fn change_row(&self, assistant: &Assistant, sql: &str) -> rusqlite::Result<usize> {
+        self.change(
+            sql,
+            params![
+                assistant.assistant_id.0.as_bytes(),
+                assistant.graph_id,
+                assistant.name,
+                assistant.description,
+                assistant.version,
+                micros(assistant.created_at),
+                micros(assistant.updated_at),
+                map_text(&assistant.metadata),
+                map_text(&assistant.config),
+                map_text(&assistant.context),
+            ],
+        )
+    }
+
     fn put_version(&self, assistant: &Assistant) -> Result<()> {
         self.change(
             "INSERT OR REPLACE INTO assistant_version (assistant_id, version, graph_id, name, description, \

@@ -108,13 +108,6 @@ impl Pool {
         supervise::start(&inner);
         Ok(Self(inner))
     }
-
-    /// Loads the graphs anew: new processes take over, the present ones end when their runs have.
-    pub fn reload(&self) {
-        for worker in self.0.workers.lock().iter() {
-            worker.retired.cancel();
-        }
-    }
 }
 
 impl Inner {

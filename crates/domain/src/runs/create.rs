@@ -126,8 +126,7 @@ impl Domain {
             })
             .await
             .inspect_err(|_| {
-                self.0.streams.close(run_id);
-                self.0.streams.forget(run_id);
+                self.0.streams.discard(run_id);
             })?;
         for cancelled in &decided.cancelled {
             self.after_cancel(cancelled);
@@ -285,7 +284,7 @@ impl Domain {
     /// Makes the log of a run if need be, announces the attempt and hands it to the host.
     pub(super) fn launch(&self, slot: Box<dyn crate::ports::Slot>, order: RunOrder) {
         let lease = order.lease;
-        self.0.buffers.open(lease);
+        self.0.buffers.open(lease, order.temporary);
         let data =
             serde_json::json!({"run_id": lease.run_id.to_string(), "attempt": lease.attempt});
         let event = crate::ports::Event { name: "metadata".into(), data: data.to_string().into() };

@@ -190,7 +190,7 @@ impl Domain {
             })
             .await?;
         if claimed {
-            self.0.buffers.open(lease);
+            self.0.buffers.open(lease, run.temporary);
             let outcome = Outcome { ending: Ending::Error { error, message }, live: None };
             self.end_attempt(lease, outcome).await;
         }

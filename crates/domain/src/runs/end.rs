@@ -75,6 +75,7 @@ pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestam
 /// The end of an attempt, ready to be committed.
 struct End {
     lease: Lease,
+    temporary: bool,
     verdict: Verdict,
     ops: Vec<SaverOp>,
     values: Option<RawJson>,
@@ -97,8 +98,7 @@ impl End {
         }
         tx.save(thread_id, &self.ops)?;
         let Verdict::Over(_, failure) = self.verdict else { return Ok(true) };
-        let run = tx.get_run(&Scope::Unrestricted, thread_id, run_id)?;
-        if run.is_some_and(|run| run.temporary) {
+        if self.temporary {
             tx.delete_thread(&Scope::Unrestricted, thread_id)?;
             return Ok(true);
         }
@@ -150,7 +150,9 @@ impl Domain {
                 Verdict::Again => None,
             };
             let over = verdict != Verdict::Again;
-            let end = End { lease, verdict, ops, values, pending, live, now: self.now() };
+            let temporary = buffer.temporary;
+            let end =
+                End { lease, temporary, verdict, ops, values, pending, live, now: self.now() };
             let committed = self.storage().write(move |tx| end.commit(tx)).await;
             committed.map(|held| (held, over, failure))
         };

@@ -161,8 +161,7 @@ impl Domain {
         match again {
             Some(run) if !run.status.is_terminal() => Ok(Joined { run, listener: Some(listener) }),
             ended => {
-                self.0.streams.close(id);
-                self.0.streams.forget(id);
+                self.0.streams.discard(id);
                 Ok(Joined { run: ended.unwrap_or(run), listener: None })
             }
         }

@@ -32,8 +32,9 @@ pub(super) struct Gathered {
 }
 
 /// The buffer of one attempt.
-#[derive(Default)]
 pub(super) struct Buffer {
+    /// Whether the thread goes away with the run.
+    pub(super) temporary: bool,
     pub(super) gathered: Mutex<Gathered>,
     /// Held while taking and saving, so that operations reach storage in their order.
     pub(super) saving: tokio::sync::Mutex<()>,
@@ -44,8 +45,10 @@ pub(super) struct Buffer {
 pub(crate) struct Buffers(Mutex<HashMap<Lease, Arc<Buffer>>>);
 
 impl Buffers {
-    pub(super) fn open(&self, lease: Lease) {
-        self.0.lock().insert(lease, Arc::default());
+    pub(super) fn open(&self, lease: Lease, temporary: bool) {
+        let buffer =
+            Buffer { temporary, gathered: Mutex::default(), saving: tokio::sync::Mutex::default() };
+        self.0.lock().insert(lease, Arc::new(buffer));
     }
 
     pub(super) fn get(&self, lease: Lease) -> Option<Arc<Buffer>> {

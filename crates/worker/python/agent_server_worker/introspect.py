@@ -162,10 +162,9 @@ async def _drawing(
     return data, None
 
 
-async def _state(
-    worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
-) -> tuple[bytes, View | None]:
-    config = orjson.loads(blobs[0])
+def _thread_config(header: dict[str, Any], data: bytes) -> dict[str, Any]:
+    """The config of a question about the state of a thread."""
+    config: dict[str, Any] = orjson.loads(data)
     configurable = config.setdefault("configurable", {})
     with_user(configurable)
     configurable.setdefault("checkpoint_ns", "")
@@ -173,6 +172,14 @@ async def _state(
     if not configurable.get("checkpoint_id"):
         # Present but empty would mean: as recorded, not as it is now.
         configurable.pop("checkpoint_id", None)
+    return config
+
+
+async def _state(
+    worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
+) -> tuple[bytes, View | None]:
+    config = _thread_config(header, blobs[0])
+    configurable = config["configurable"]
     async with graph.opened("threads.read", config, worker.store) as opened:
         saver = Saver(job, header["thread"], opened.scope, None)
         bound = opened.bound(saver, worker.store)
@@ -188,13 +195,7 @@ async def _state(
 async def _update(
     worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
 ) -> tuple[bytes, View | None]:
-    config, values = orjson.loads(blobs[0]), orjson.loads(blobs[1])
-    configurable = config.setdefault("configurable", {})
-    with_user(configurable)
-    configurable.setdefault("checkpoint_ns", "")
-    configurable["thread_id"] = header["thread"]
-    if not configurable.get("checkpoint_id"):
-        configurable.pop("checkpoint_id", None)
+    config, values = _thread_config(header, blobs[0]), orjson.loads(blobs[1])
     async with graph.opened("threads.update", config, worker.store) as opened:
         saver = Saver(job, header["thread"], opened.scope, None)
         bound = opened.bound(saver, worker.store)
