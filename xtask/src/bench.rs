@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Leave the peer out
     #[arg(long)]
     no_peer: bool,
+    /// Only these parts, such as `rows,tokens`
+    #[arg(long)]
+    only: Option<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -45,6 +48,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.quick {
         bench.arg("--quick");
+    }
+    if let Some(parts) = &arguments.only {
+        bench.arg("--only").arg(parts);
     }
     process::run(bench)
 }

@@ -13,7 +13,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 
-use scenario::Effort;
+use scenario::{Effort, Part};
 
 /// Measure the server beside its peer and the bare library.
 #[derive(Parser)]
@@ -33,6 +33,9 @@ struct Arguments {
     /// Short loads, for a look while developing.
     #[arg(long)]
     quick: bool,
+    /// Only these parts, in this order.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "rows,runs,tokens")]
+    only: Vec<Part>,
 }
 
 fn bare(arguments: &Arguments) -> Result<table::Bare> {
@@ -63,14 +66,14 @@ async fn main() -> Result<()> {
     println!("agent-server …");
     let ours = {
         let target = target::ours(&arguments.server, &arguments.python, &arguments.project).await?;
-        scenario::measure(&target, effort).await.with_context(|| target.name)?
+        scenario::measure(&target, effort, &arguments.only).await.with_context(|| target.name)?
     };
     println!("  {ours:?}");
     let peer = match &arguments.peer {
         Some(environment) => {
             println!("langgraph dev …");
             let target = target::peer(environment, &arguments.project).await?;
-            let figures = scenario::measure(&target, effort).await.with_context(|| target.name)?;
+            let figures = scenario::measure(&target, effort, &arguments.only).await.with_context(|| target.name)?;
             println!("  {figures:?}");
             Some(figures)
         }

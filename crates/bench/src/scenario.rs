@@ -34,7 +34,7 @@ pub(crate) struct Figures {
 /// Connections of the loads.
 pub(crate) const CONNECTIONS: usize = 16;
 /// Threads that exist while reads are measured.
-const THREADS: usize = 100;
+const THREADS: usize = 1000;
 
 /// How long and how often.
 #[derive(Clone, Copy)]
@@ -43,6 +43,17 @@ pub(crate) struct Effort {
     pub(crate) load: Duration,
     /// Rounds of single-client measurements.
     pub(crate) rounds: usize,
+}
+
+/// A part of the measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// Threads and runs, read and created.
+    Rows,
+    /// Whole runs.
+    Runs,
+    /// Token streams.
+    Tokens,
 }
 
 fn unique_thread() -> String {
@@ -178,23 +189,32 @@ async fn token_events_per_s(target: &Target, time: Duration) -> Result<f64> {
     Ok(events as f64 / begin.elapsed().as_secs_f64())
 }
 
-/// Measures one server.
-pub(crate) async fn measure(target: &Target, effort: Effort) -> Result<Figures> {
+/// Measures one server; figures of parts that are left out stay zero.
+pub(crate) async fn measure(target: &Target, effort: Effort, parts: &[Part]) -> Result<Figures> {
     let mut figures = Figures { start_ms: target.start.as_secs_f64() * 1e3, ..Default::default() };
     warm_up(target).await?;
     figures.idle_mb = target.resident_mb()?;
+    for part in parts {
+        match part {
+            Part::Rows => measure_rows(target, effort, &mut figures).await?,
+            Part::Runs => measure_runs(target, effort, &mut figures).await?,
+            Part::Tokens => {
+                figures.first_token_ms = first_token_ms(target, effort.rounds.min(30)).await?;
+                figures.token_events_per_s = token_events_per_s(target, effort.load * 2).await?;
+            }
+        }
+    }
+    Ok(figures)
+}
+
+async fn measure_rows(target: &Target, effort: Effort, figures: &mut Figures) -> Result<()> {
     let Rows { thread, run } = rows(target).await?;
-    let reads = |path: String| {
-        load::run(target.address, CONNECTIONS, effort.load, vec![request("GET", &path, None)])
+    let load = |method, path: String, body| {
+        let requests = vec![request(method, &path, body)];
+        load::run(target.address, CONNECTIONS, effort.load, requests)
     };
-    let posts = |path: String, body: &str| {
-        load::run(
-            target.address,
-            CONNECTIONS,
-            effort.load,
-            vec![request("POST", &path, Some(body))],
-        )
-    };
+    let reads = |path: String| load("GET", path, None);
+    let posts = |path: String, body| load("POST", path, Some(body));
     figures.ok = reads("/ok".into()).await?.per_second;
     let get_run = reads(format!("/threads/{thread}/runs/{run}")).await?;
     (figures.get_run, figures.get_run_p99_ms) = (get_run.per_second, get_run.p99_ms);
@@ -204,15 +224,15 @@ pub(crate) async fn measure(target: &Target, effort: Effort) -> Result<Figures> 
         posts(format!("/threads/{thread}/history"), r#"{"limit":10}"#).await?.per_second;
     figures.search = posts("/threads/search".into(), r#"{"limit":10}"#).await?.per_second;
     figures.create_thread = posts("/threads".into(), "{}").await?.per_second;
+    Ok(())
+}
+
+async fn measure_runs(target: &Target, effort: Effort, figures: &mut Figures) -> Result<()> {
     figures.run_ms = median_ms(target, effort.rounds, simple_run).await?;
-    let runs: Vec<_> = (0..200_000_usize.min(4000 * effort.load.as_secs() as usize))
-        .map(|_| simple_run())
-        .collect();
+    let runs = (0..4000 * effort.load.as_secs()).map(|_| simple_run()).collect();
     figures.runs_per_s =
         load::run(target.address, CONNECTIONS, effort.load * 2, runs).await?.per_second;
     let steps = || run_request("wait", "steps", &json!({"n": 0}), "values");
     figures.steps_ms = median_ms(target, effort.rounds.min(15), steps).await?;
-    figures.first_token_ms = first_token_ms(target, effort.rounds.min(30)).await?;
-    figures.token_events_per_s = token_events_per_s(target, effort.load * 2).await?;
-    Ok(figures)
+    Ok(())
 }

@@ -136,6 +136,8 @@ fn lines(ours: &Figures, peer: Option<&Figures>, bare: &Bare, flush_s: f64) -> V
     );
     line("exec to first /ok", ours.start_ms, "ms", String::new(), Goal::AtMost(100.0));
     line("server memory, idle", ours.idle_mb, "MB", String::new(), Goal::AtMost(30.0));
+    // What was left out.
+    lines.retain(|line| line.value > 0.0);
     lines
 }
 
