@@ -93,6 +93,11 @@ impl RawJson {
         Self("null".into())
     }
 
+    /// The text, shared.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// Whether this is the value `null`.
     pub fn is_null(&self) -> bool {
         self.get() == "null"

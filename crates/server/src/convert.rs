@@ -10,12 +10,12 @@ use agent_server_domain::storage::{
 
 /// User JSON, which was JSON when it came in.
 pub(crate) fn raw(json: &RawJson) -> wire::RawJson {
-    wire::RawJson::trusted(json.get())
+    wire::RawJson::trusted(json.shared())
 }
 
 /// The other way, for request bodies.
 pub(crate) fn stored(json: wire::RawJson) -> RawJson {
-    RawJson::trusted(json.get())
+    RawJson::trusted(json.shared())
 }
 
 /// A time.

@@ -1,5 +1,9 @@
 -- Ids are 16-byte blobs, times are microseconds since 1970 (UTC), JSON is text. Columns of type ANY hold text, or a
 -- blob where the text was large and is compressed (src/zip.rs).
+--
+-- Every page that a commit touches is written to disk before anybody is answered. So rows that are written together lie
+-- together (tables WITHOUT ROWID are stored in the order of their key), and an index must earn its page: what only rare
+-- questions need is found by reading a few rows more.
 
 CREATE TABLE assistant (
     assistant_id BLOB NOT NULL PRIMARY KEY,
@@ -41,14 +45,18 @@ CREATE TABLE thread (
 ) STRICT;
 CREATE INDEX thread_by_updated ON thread (updated_at, thread_id);
 CREATE INDEX thread_by_created ON thread (created_at, thread_id);
-CREATE INDEX thread_by_status ON thread (status, updated_at, thread_id);
+-- Nearly all threads are idle: those are found by walking thread_by_updated.
+CREATE INDEX thread_by_status ON thread (status, updated_at, thread_id) WHERE status <> 'idle';
 
--- Apart from `thread`, so that a change of status does not rewrite the values.
+-- Apart from `thread`, so that a change of status does not rewrite the values. `live` is the live view, made for the
+-- checkpoint `live_id`.
 CREATE TABLE thread_state (
     thread_key INTEGER NOT NULL PRIMARY KEY REFERENCES thread ON DELETE CASCADE,
     state_values ANY,
     interrupts ANY,
-    error ANY
+    error ANY,
+    live_id TEXT,
+    live ANY
 ) STRICT;
 
 CREATE TABLE run (
@@ -64,12 +72,10 @@ CREATE TABLE run (
     temporary INTEGER NOT NULL,
     metadata TEXT NOT NULL,
     kwargs ANY NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX run_by_thread ON run (thread_id, created_at, run_id);
 CREATE INDEX run_pending ON run (created_at, run_id) WHERE status = 'pending';
-CREATE INDEX run_running ON run (thread_id) WHERE status = 'running';
 CREATE INDEX run_inflight ON run (thread_id, created_at, run_id) WHERE status = 'pending' OR status = 'running';
-CREATE INDEX run_of_assistant ON run (assistant_id) WHERE status = 'pending' OR status = 'running';
 
 CREATE TABLE checkpoint (
     thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
@@ -84,8 +90,7 @@ CREATE TABLE checkpoint (
     refs ANY NOT NULL,
     small BLOB NOT NULL,
     PRIMARY KEY (thread_key, ns, checkpoint_id)
-) STRICT;
-CREATE INDEX checkpoint_of_run ON checkpoint (thread_key, run_id) WHERE run_id IS NOT NULL;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE rendered (
     thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
@@ -95,7 +100,7 @@ CREATE TABLE rendered (
     tasks ANY NOT NULL,
     state_values ANY NOT NULL,
     PRIMARY KEY (thread_key, ns, checkpoint_id)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE channel_blob (
     thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
@@ -105,7 +110,7 @@ CREATE TABLE channel_blob (
     type_tag TEXT NOT NULL,
     bytes BLOB NOT NULL,
     PRIMARY KEY (thread_key, ns, channel, version)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- No reference to `checkpoint`: the library may store the writes of a task before their checkpoint.
 CREATE TABLE task_write (
@@ -119,7 +124,7 @@ CREATE TABLE task_write (
     type_tag TEXT NOT NULL,
     bytes BLOB NOT NULL,
     PRIMARY KEY (thread_key, ns, checkpoint_id, task_id, idx)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE task (
     thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
@@ -129,13 +134,7 @@ CREATE TABLE task (
     task_path TEXT NOT NULL,
     status ANY NOT NULL,
     PRIMARY KEY (thread_key, ns, checkpoint_id, task_id)
-) STRICT;
-
-CREATE TABLE live_state (
-    thread_key INTEGER NOT NULL PRIMARY KEY REFERENCES thread ON DELETE CASCADE,
-    checkpoint_id TEXT NOT NULL,
-    state ANY NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- `namespace` is encoded so that byte order is the order of label lists and a prefix of labels is a range of keys.
 CREATE TABLE item (

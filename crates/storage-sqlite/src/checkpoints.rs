@@ -121,10 +121,10 @@ impl Read for Tx<'_> {
     fn get_live_state(&self, scope: &Scope, thread: ThreadId) -> Result<Option<RawJson>> {
         let Some(key) = self.thread_key(scope, thread)? else { return Ok(None) };
         self.first(
-            "SELECT checkpoint_id, state FROM live_state WHERE thread_key = ?1 AND checkpoint_id = \
+            "SELECT thread_key, live FROM thread_state WHERE thread_key = ?1 AND live_id = \
              (SELECT max(c.checkpoint_id) FROM checkpoint AS c WHERE c.thread_key = ?1 AND c.ns = '')",
             [key],
-            |row| Fields::new("live_state", row).json(1),
+            |row| Fields::new("thread_state", row).json(1),
         )
     }
 }

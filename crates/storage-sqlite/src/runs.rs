@@ -2,7 +2,7 @@
 
 use agent_server_storage::{
     AssistantId, Page, Result, RunId, Scope, ThreadId, Timestamp,
-    runs::{MultitaskStrategy, Read, Run, RunStatus, Write},
+    runs::{Lease, MultitaskStrategy, Read, Run, RunStatus, Write},
 };
 use rusqlite::{Row, params};
 
@@ -54,6 +54,12 @@ impl Read for Tx<'_> {
         }
     }
 
+    fn holds_lease(&self, lease: Lease) -> Result<bool> {
+        let sql = "SELECT 1 FROM run WHERE run_id = ?1 AND status = 'running' AND attempt = ?2";
+        let params = params![lease.run_id.0.as_bytes(), lease.attempt];
+        Ok(self.first(sql, params, |_| Ok(()))?.is_some())
+    }
+
     fn list_runs(
         &self,
         scope: &Scope,
@@ -92,8 +98,9 @@ impl Read for Tx<'_> {
         self.all(
             select!(
                 "AS candidate INDEXED BY run_pending WHERE status = 'pending' AND created_at <= ?1 \
-                 AND NOT EXISTS (SELECT 1 FROM run AS busy INDEXED BY run_running \
-                     WHERE busy.status = 'running' AND busy.thread_id = candidate.thread_id) \
+                 AND NOT EXISTS (SELECT 1 FROM run AS busy INDEXED BY run_inflight \
+                     WHERE busy.thread_id = candidate.thread_id AND busy.status = 'running' \
+                     AND (busy.status = 'pending' OR busy.status = 'running')) \
                  AND run_id = (SELECT earlier.run_id FROM run AS earlier INDEXED BY run_inflight \
                      WHERE earlier.thread_id = candidate.thread_id \
                      AND (earlier.status = 'pending' OR earlier.status = 'running') \
@@ -116,7 +123,10 @@ impl Read for Tx<'_> {
 
     fn running_runs(&self) -> Result<Vec<Run>> {
         self.all(
-            select!("INDEXED BY run_running WHERE status = 'running' ORDER BY created_at, run_id"),
+            select!(
+                "INDEXED BY run_inflight WHERE status = 'running' AND (status = 'pending' OR status = 'running') \
+                 ORDER BY created_at, run_id"
+            ),
             [],
             run,
         )
@@ -125,7 +135,7 @@ impl Read for Tx<'_> {
     fn inflight_runs_of_assistant(&self, id: AssistantId) -> Result<Vec<Run>> {
         self.all(
             select!(
-                "INDEXED BY run_of_assistant WHERE assistant_id = ?1 AND (status = 'pending' OR status = 'running') \
+                "INDEXED BY run_inflight WHERE assistant_id = ?1 AND (status = 'pending' OR status = 'running') \
                  ORDER BY created_at, run_id"
             ),
             [id.0.as_bytes()],

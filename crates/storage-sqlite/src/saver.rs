@@ -35,8 +35,8 @@ impl Write for Tx<'_> {
     fn put_live_state(&self, thread: ThreadId, id: &str, state: &RawJson) -> Result<()> {
         let key = self.existing_thread(thread)?;
         self.change(
-            "INSERT INTO live_state (thread_key, checkpoint_id, state) VALUES (?1, ?2, ?3) \
-             ON CONFLICT (thread_key) DO UPDATE SET checkpoint_id = excluded.checkpoint_id, state = excluded.state",
+            "INSERT INTO thread_state (thread_key, live_id, live) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (thread_key) DO UPDATE SET live_id = excluded.live_id, live = excluded.live",
             params![key, id, pack_json(state)],
         )
         .sql()?;
@@ -62,7 +62,8 @@ impl Write for Tx<'_> {
                 "DELETE FROM rendered WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
                 "DELETE FROM task WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
                 "DELETE FROM task_write WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
-                "DELETE FROM live_state WHERE thread_key = ?1 AND ?2 = '' AND checkpoint_id = ?3",
+                "UPDATE thread_state SET live_id = NULL, live = NULL \
+                 WHERE thread_key = ?1 AND ?2 = '' AND live_id = ?3",
             ] {
                 self.change(sql, params![key, ns, id]).sql()?;
             }

@@ -63,7 +63,8 @@ fn condition(scope: &Scope, filter: &Filter) -> Where {
         condition.and("thread_id IN (SELECT unhex(value) FROM json_each(?))", ids);
     }
     if let Some(status) = filter.status {
-        condition.and("status = ?", status.as_str().to_owned());
+        // Part of the text, so that the index of the rare ones is found.
+        condition.and_fixed(&format!("status = '{}'", status.as_str()));
     }
     if let Some(metadata) = &filter.metadata {
         condition.and_contains("metadata", metadata);

@@ -113,10 +113,15 @@ pub(crate) struct Where {
 }
 
 impl Where {
-    /// Adds a condition with one parameter, written `?`.
-    pub(crate) fn and(&mut self, condition: &str, param: impl Into<Value>) {
+    /// Adds a condition without parameters.
+    pub(crate) fn and_fixed(&mut self, condition: &str) {
         self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
         self.sql.push_str(condition);
+    }
+
+    /// Adds a condition with one parameter, written `?`.
+    pub(crate) fn and(&mut self, condition: &str, param: impl Into<Value>) {
+        self.and_fixed(condition);
         self.params.push(param.into());
     }
 

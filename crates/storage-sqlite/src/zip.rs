@@ -11,7 +11,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use zstd::bulk::{Compressor, Decompressor};
 
 /// Below this many bytes the saving is not worth a context switch into the compressor.
-const MIN_LEN: usize = 700;
+const MIN_LEN: usize = 1500;
 /// Level 1 packs chat-like JSON to a quarter at several hundred MB/s; higher levels gain a few percent for twice the time.
 const LEVEL: i32 = 1;
 /// First byte of a stored blob: the rest is the value.

@@ -35,6 +35,11 @@ impl RawJson {
         &self.0
     }
 
+    /// The text, shared.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// Whether this is the value `null`.
     pub fn is_null(&self) -> bool {
         &*self.0 == "null"

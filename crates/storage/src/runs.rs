@@ -141,6 +141,9 @@ pub trait Read {
     /// A run whose thread is not known to the caller.
     fn find_run(&self, scope: &Scope, id: RunId) -> Result<Option<Run>>;
 
+    /// Whether the run is running in the attempt of the lease.
+    fn holds_lease(&self, lease: Lease) -> Result<bool>;
+
     /// Runs of a thread, newest `created_at` first, ties by id, largest first.
     fn list_runs(
         &self,

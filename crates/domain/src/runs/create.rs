@@ -194,20 +194,15 @@ impl Plan {
             .filter(|assistant| known_graph(&assistant.graph_id))
             .ok_or_else(missing)?;
         let temporary = self.stateless && !self.request.keep_thread;
-        let mut thread = match tx.get_thread(&self.scope, self.thread_id, Columns::Header)? {
-            Some(thread) => thread,
-            None if self.stateless || self.request.create_thread => {
-                let thread = fresh_thread(self.thread_id, self.new_thread_metadata(), self.now);
-                match tx.insert_thread(&thread) {
-                    // There, but of somebody else.
-                    Err(agent_server_storage::Error::Duplicate(_)) => return Err(missing()),
-                    other => other?,
-                }
-                thread
-            }
-            None => return Err(missing()),
-        };
-        let mut inflight = tx.inflight_runs(self.thread_id)?;
+        let known = tx.get_thread(&self.scope, self.thread_id, Columns::Header)?;
+        let is_new = known.is_none();
+        if is_new && !self.stateless && !self.request.create_thread {
+            return Err(missing());
+        }
+        let mut thread = known.unwrap_or_else(|| {
+            fresh_thread(self.thread_id, self.new_thread_metadata(), self.now)
+        });
+        let mut inflight = if is_new { vec![] } else { tx.inflight_runs(self.thread_id)? };
         let mut cancelled = vec![];
         if !inflight.is_empty() {
             let action = match self.request.multitask_strategy {
@@ -250,14 +245,24 @@ impl Plan {
             attempt: 0,
             temporary,
         };
-        let busy = thread.status == ThreadStatus::Busy;
-        let mut changes = Changes { status: Some(ThreadStatus::Busy), ..Default::default() };
-        if !busy {
-            changes.updated_at = Some(self.now);
-            changes.config = Some(merged.thread_config);
-            changes.metadata = Some(merged.thread_metadata);
+        if is_new {
+            thread.status = ThreadStatus::Busy;
+            thread.config = merged.thread_config;
+            thread.metadata = merged.thread_metadata;
+            match tx.insert_thread(&thread) {
+                // There, but of somebody else.
+                Err(agent_server_storage::Error::Duplicate(_)) => return Err(missing()),
+                other => other?,
+            }
+        } else {
+            let mut changes = Changes { status: Some(ThreadStatus::Busy), ..Default::default() };
+            if thread.status != ThreadStatus::Busy {
+                changes.updated_at = Some(self.now);
+                changes.config = Some(merged.thread_config);
+                changes.metadata = Some(merged.thread_metadata);
+            }
+            tx.update_thread(&Scope::Unrestricted, self.thread_id, &changes)?;
         }
-        tx.update_thread(&Scope::Unrestricted, self.thread_id, &changes)?;
 
         let mut order = None;
         let mut stored = run.clone();
@@ -267,7 +272,7 @@ impl Plan {
         if has_slot && first && inflight.iter().all(|other| other.status == RunStatus::Pending) {
             stored.status = RunStatus::Running;
             stored.attempt = 1;
-            order = Some(super::dispatch::order(tx, &stored)?);
+            order = Some(super::dispatch::order(tx, &stored, is_new)?);
         }
         tx.insert_run(&stored)?;
         Ok(Decided { run, order, cancelled })

@@ -1,7 +1,9 @@
 //! Giving pending runs to hosts: pushed by every change that may let one start, never polled.
 
+use std::time::Duration;
+
 use agent_server_storage::{
-    Cost, ReadTx, Scope, WriteTx,
+    Cost, ReadTx, Scope, Timestamp, WriteTx,
     runs::{Run, RunStatus},
 };
 
@@ -14,11 +16,11 @@ use crate::{
 /// Most runs looked at per round; the next round follows at once while something was started.
 const ROUND: u32 = 64;
 
-/// Everything a host needs for the run's current attempt.
-pub(super) fn order(tx: &(impl ReadTx + ?Sized), run: &Run) -> Result<RunOrder> {
+/// Everything a host needs for the run's current attempt. A `new` thread has no checkpoints to look for.
+pub(super) fn order(tx: &(impl ReadTx + ?Sized), run: &Run, new: bool) -> Result<RunOrder> {
     let scope = Scope::Unrestricted;
     let asked = kwargs::checkpoint_id(&run.kwargs);
-    let (checkpoint, head_id) = if run.temporary {
+    let (checkpoint, head_id) = if run.temporary || new {
         (None, None)
     } else {
         let checkpoint = tx.get_checkpoint(&scope, run.thread_id, "", asked.as_deref())?;
@@ -41,11 +43,7 @@ pub(super) fn order(tx: &(impl ReadTx + ?Sized), run: &Run) -> Result<RunOrder> 
 }
 
 /// Claims a pending run: `None` if it is not pending any more or its thread has a running run.
-fn claim(
-    tx: &dyn WriteTx,
-    mut run: Run,
-    now: agent_server_storage::Timestamp,
-) -> Result<Option<RunOrder>> {
+fn claim(tx: &dyn WriteTx, mut run: Run, now: Timestamp) -> Result<Option<RunOrder>> {
     let busy =
         tx.inflight_runs(run.thread_id)?.iter().any(|other| other.status == RunStatus::Running);
     let expected = (RunStatus::Pending, run.attempt);
@@ -55,7 +53,7 @@ fn claim(
     }
     run.status = RunStatus::Running;
     run.attempt = attempt;
-    order(tx, &run).map(Some)
+    order(tx, &run, false).map(Some)
 }
 
 impl Domain {
@@ -81,12 +79,21 @@ impl Domain {
 
     /// Starts what can be started whenever something changed, until shutdown.
     pub(crate) async fn dispatch_loop(&self) {
-        loop {
-            if let Err(error) = self.dispatch().await {
-                // Storage is in trouble; the next change, or the timer, tries again.
-                tracing::error!(%error, "pending runs could not be dispatched");
-            }
-            let due = self.until_next_due().await;
+        while !self.0.shutdown.is_cancelled() {
+            let wait = match self.dispatch().await {
+                Ok(next) => next.map(|at| (at - self.now()).to_std().unwrap_or_default()),
+                Err(error) => {
+                    // Storage is in trouble.
+                    tracing::error!(%error, "pending runs could not be dispatched");
+                    Some(Duration::from_secs(1))
+                }
+            };
+            let due = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.0.shutdown.cancelled() => return,
                 () = self.0.wake.notified() => {}
@@ -95,39 +102,25 @@ impl Domain {
         }
     }
 
-    /// Resolves when a delayed run becomes due; never if there is none.
-    async fn until_next_due(&self) -> impl Future<Output = ()> + use<> {
-        let now = self.now();
-        let next =
-            self.storage().read(Cost::Point, move |tx| tx.next_due(now).map_err(Error::from)).await;
-        let wait = match next {
-            Ok(next) => next.map(|at| (at - now).to_std().unwrap_or_default()),
-            Err(_) => Some(std::time::Duration::from_secs(1)),
-        };
-        async move {
-            match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    async fn dispatch(&self) -> Result<()> {
+    /// Starts what there is room for. Returns when the next delayed run becomes due, if there is one.
+    async fn dispatch(&self) -> Result<Option<Timestamp>> {
         loop {
-            if self.0.shutdown.is_cancelled() {
-                return Ok(());
-            }
             let now = self.now();
-            let runs = self
+            let (runs, next) = self
                 .storage()
-                .read(Cost::Point, move |tx| tx.claimable_runs(now, ROUND).map_err(Error::from))
+                .read(Cost::Point, move |tx| {
+                    Ok::<_, Error>((tx.claimable_runs(now, ROUND)?, tx.next_due(now)?))
+                })
                 .await?;
             let mut started = false;
             for run in runs {
+                if self.0.shutdown.is_cancelled() {
+                    return Ok(None);
+                }
                 started |= self.dispatch_run(run).await?;
             }
             if !started {
-                return Ok(());
+                return Ok(next);
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use agent_server_storage::{
     Cost, RawJson, ThreadId,
     checkpoints::{CheckpointTuple, SaverOp},
-    runs::{Lease, RunStatus},
+    runs::Lease,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -92,11 +92,7 @@ impl Domain {
         let saved = self
             .storage()
             .write(move |tx| {
-                let run = tx.get_run(&Default::default(), lease.thread_id, lease.run_id)?;
-                let held = run.is_some_and(|run| {
-                    run.status == RunStatus::Running && run.attempt == lease.attempt
-                });
-                if !held {
+                if !tx.holds_lease(lease)? {
                     return Err(Error::Conflict(format!(
                         "the lease on run {} is not held any more",
                         lease.run_id

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error, Page, RawJson, Scope, Storage,
-    runs::{MultitaskStrategy, Run, RunStatus},
+    runs::{Lease, MultitaskStrategy, Run, RunStatus},
 };
 
 fn numbers(runs: &[Run]) -> Vec<u128> {
@@ -85,12 +85,16 @@ pub async fn update_if_refuses_stale_attempts(storage: &dyn Storage) {
         assert!(tx.update_run_if(id, (Running, 1), Pending, 1, at(12))?);
         assert!(tx.update_run_if(id, (Pending, 1), Running, 2, at(13))?);
         assert!(!tx.update_run_if(id, (Running, 1), Success, 1, at(14))?);
+        let lease = |attempt| Lease { attempt, ..run(1, 1).lease() };
+        assert!(tx.holds_lease(lease(2))?);
+        assert!(!tx.holds_lease(lease(1))?);
         let now = tx.find_run(&Scope::Unrestricted, id)?.unwrap();
         assert_eq!((now.status, now.attempt, now.updated_at), (Running, 2, at(13)));
         assert_eq!(now.created_at, at(1));
         // Ended for good: not even the holder changes it.
         assert!(tx.update_run_if(id, (Running, 2), Interrupted, 2, at(15))?);
         assert!(!tx.update_run_if(id, (Running, 2), Success, 2, at(16))?);
+        assert!(!tx.holds_lease(lease(2))?);
         assert!(!tx.update_run_if(run_id(9), (Pending, 0), Running, 1, at(17))?);
         let expected = Run { status: Interrupted, attempt: 2, updated_at: at(15), ..run(1, 1) };
         assert_eq!(tx.find_run(&Scope::Unrestricted, id)?, Some(expected));

@@ -31,6 +31,7 @@ class Emitter:
 
     def __init__(self, job: Job, saver: Saver | None, modes: list[str], subgraphs: bool) -> None:
         self._send = job.link.connection.send
+        self._send_now = job.link.connection.send_now
         self._saver = saver
         self._subgraphs = subgraphs
         self._wanted = frozenset(modes)
@@ -82,12 +83,13 @@ class Emitter:
         if "langsmith:hidden" not in (event.get("tags") or ()):
             self._event("events", (), encode.dumps(event))
 
-    def _event(self, mode: str, ns: tuple[str, ...], data: bytes) -> None:
+    def _event(self, mode: str, ns: tuple[str, ...], data: bytes, urgent: bool = False) -> None:
         name = "|".join((mode, *ns)) if ns else mode
         header = self._headers.get(name)
         if header is None:
             header = self._headers[name] = orjson.dumps([self._number, name])
-        self._send(frames.EVENT, header, (data,))
+        send = self._send_now if urgent else self._send
+        send(frames.EVENT, header, (data,))
 
     def _emit_values(self, ns: tuple[str, ...], values: Any) -> None:
         data = encode.dumps(values)
@@ -145,7 +147,7 @@ class Emitter:
             self._metadata[id(metadata)] = known
         shown = known[1]
         if self._tuples:
-            self._event("messages", ns, encode.dumps([message, shown]))
+            self._event("messages", ns, encode.dumps([message, shown]), urgent=True)
             return
         is_raw_chunk = False
         if isinstance(message, dict):
@@ -161,7 +163,7 @@ class Emitter:
         is_chunk = isinstance(message, BaseMessageChunk)
         full = total if is_raw_chunk else message_chunk_to_message(total)  # type: ignore[arg-type]
         name = "messages/partial" if is_chunk else "messages/complete"
-        self._event(name, (), encode.dumps([full]))
+        self._event(name, (), encode.dumps([full]), urgent=True)
 
 
 def _is_same(values: Any, last: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -83,6 +84,10 @@ def _receive_exactly(sock: socket.socket, size: int) -> bytes:
     return bytes(data)
 
 
+# How long frames that somebody waits for may gather while the loop does not get to run, seconds.
+_LAG = 0.001
+
+
 class Connection(asyncio.Protocol):
     """The connection to the server. Frames that are sent in one tick of the loop leave in one write."""
 
@@ -95,14 +100,23 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._pieces: list[bytes] = []
+        self._written = 0.0
         self._writable = asyncio.Event()
         self._writable.set()
 
     def send(self, kind: int, header: bytes, blobs: Sequence[bytes] = ()) -> None:
         """Sends a frame, without waiting. Only from the loop's thread."""
         if not self._pieces:
+            # Before whatever is started after this frame: a node that blocks the loop or kills the process must not
+            # keep back what was done before it.
             self._loop.call_soon(self._flush)
         self._pieces += pack(kind, header, blobs)
+
+    def send_now(self, kind: int, header: bytes, blobs: Sequence[bytes] = ()) -> None:
+        """Sends a frame that a person may be waiting for, even if the loop does not get to run soon."""
+        self.send(kind, header, blobs)
+        if time.perf_counter() - self._written > _LAG:
+            self._flush()
 
     @property
     def is_full(self) -> bool:
@@ -117,6 +131,7 @@ class Connection(asyncio.Protocol):
         pieces, self._pieces = self._pieces, []
         if self._transport is not None and pieces:
             self._transport.write(b"".join(pieces))
+            self._written = time.perf_counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not checked with isinstance: other loops' transports are no subclasses.

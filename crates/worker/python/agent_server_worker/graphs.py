@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,10 +75,13 @@ class Opened:
 
         The user's object is shared by concurrent runs and must not be changed.
         """
-        update = {"checkpointer": checkpointer, "store": store}
-        if self.pregel.name == "LangGraph":
-            update["name"] = self.info.graph_id
-        return self.pregel.copy(update)
+        # Not its own ``copy``, which builds and checks everything anew.
+        bound = copy(self.pregel)
+        bound.checkpointer = checkpointer
+        bound.store = store
+        if bound.name == "LangGraph":
+            bound.name = self.info.graph_id
+        return bound
 
     def hide_undeclared(self, configurable: dict[str, Any], context: dict[str, Any] | None) -> None:
         """Takes those names of a given context out of the configurable that the graph's context does not know."""

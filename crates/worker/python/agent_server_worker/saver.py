@@ -8,6 +8,7 @@ would overwrite each other's values.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
@@ -420,6 +421,11 @@ class Saver(BaseCheckpointSaver[str]):
         self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         self._wait(self.aput_writes(config, writes, task_id, task_path))
+
+
+# The library looks at these for every run; finding a signature takes longer than a write.
+for _method in (Saver.put_writes, Saver.aput_writes):
+    _method.__signature__ = inspect.signature(_method)  # type: ignore[attr-defined]
 
 
 def _metadata(config: Any, metadata: Any) -> dict[str, Any]:
