@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Leave the peer out
     #[arg(long)]
     no_peer: bool,
+    /// How often everything is measured in turn
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
     /// Only these parts, such as `rows,tokens`
     #[arg(long)]
     only: Option<String>,
@@ -46,6 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.no_peer {
         bench.arg("--peer").arg(peer);
     }
+    bench.arg("--rounds").arg(arguments.rounds.to_string());
     if arguments.quick {
         bench.arg("--quick");
     }

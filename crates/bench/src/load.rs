@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use crate::http::Connection;
+use crate::http::{Answer, Connection};
 
 /// What a load came to.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,35 @@ pub(crate) struct Load {
 pub(crate) fn percentile(sorted: &[Duration], share: f64) -> f64 {
     let index = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
     sorted.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+}
+
+/// Sends every request once, over `connections`. Every answer must be a success.
+pub(crate) async fn each(
+    address: SocketAddr,
+    connections: usize,
+    requests: Vec<Vec<u8>>,
+) -> Result<()> {
+    let queue = Arc::new(parking_lot::Mutex::new(requests));
+    let clients = (0..connections).map(|_| {
+        let queue = Arc::clone(&queue);
+        tokio::spawn(async move {
+            let mut connection = Connection::open(address).await?;
+            while let Some(request) = { queue.lock().pop() } {
+                succeeded(&connection.call(&request).await?)?;
+            }
+            anyhow::Ok(())
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await??;
+    }
+    Ok(())
+}
+
+fn succeeded(answer: &Answer) -> Result<()> {
+    let body = String::from_utf8_lossy(&answer.body);
+    ensure!((200..300).contains(&answer.status), "status {}: {body}", answer.status);
+    Ok(())
 }
 
 /// Runs `requests` round robin over `connections` for `time`. Every answer must be a success.
@@ -43,12 +72,7 @@ pub(crate) async fn run(
             while begin.elapsed() < time {
                 let sent = Instant::now();
                 let answer = connection.call(&requests[next % requests.len()]).await?;
-                ensure!(
-                    (200..300).contains(&answer.status),
-                    "status {}: {}",
-                    answer.status,
-                    String::from_utf8_lossy(&answer.body)
-                );
+                succeeded(&answer)?;
                 times.push(sent.elapsed());
                 next += 1;
             }

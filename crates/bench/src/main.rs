@@ -13,7 +13,8 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 
-use scenario::{Effort, Part};
+use scenario::{Effort, Figures, Part};
+use target::Target;
 
 /// Measure the server beside its peer and the bare library.
 #[derive(Parser)]
@@ -33,6 +34,9 @@ struct Arguments {
     /// Short loads, for a look while developing.
     #[arg(long)]
     quick: bool,
+    /// How often everything is measured in turn; the table shows medians.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// Only these parts, in this order.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "rows,runs,tokens")]
     only: Vec<Part>,
@@ -50,6 +54,10 @@ fn bare(arguments: &Arguments) -> Result<table::Bare> {
     serde_json::from_slice(&output.stdout).context("bare.py printed no figures")
 }
 
+async fn measure(target: Target, effort: Effort, parts: &[Part]) -> Result<Figures> {
+    scenario::measure(&target, effort, parts).await.with_context(|| target.name)
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 #[expect(clippy::print_stdout, reason = "the table is what the program is for")]
 async fn main() -> Result<()> {
@@ -59,26 +67,22 @@ async fn main() -> Result<()> {
         load: Duration::from_secs(seconds),
         rounds: if arguments.quick { 20 } else { 100 },
     };
-    println!("The bare library …");
-    let bare = bare(&arguments)?;
-    println!("  {bare:?}");
     let flush_s = table::flush_seconds(&std::env::temp_dir())?;
-    println!("agent-server …");
-    let ours = {
-        let target = target::ours(&arguments.server, &arguments.python, &arguments.project).await?;
-        scenario::measure(&target, effort, &arguments.only).await.with_context(|| target.name)?
-    };
-    println!("  {ours:?}");
-    let peer = match &arguments.peer {
-        Some(environment) => {
-            println!("langgraph dev …");
-            let target = target::peer(environment, &arguments.project).await?;
-            let figures = scenario::measure(&target, effort, &arguments.only).await.with_context(|| target.name)?;
-            println!("  {figures:?}");
-            Some(figures)
+    let (mut bare_rounds, mut our_rounds, mut peer_rounds) = (vec![], vec![], vec![]);
+    for round in 1..=arguments.rounds {
+        println!("Round {round} of {}: the bare library …", arguments.rounds);
+        bare_rounds.push(bare(&arguments)?);
+        println!("  agent-server …");
+        let start = target::ours(&arguments.server, &arguments.python, &arguments.project);
+        our_rounds.push(measure(start.await?, effort, &arguments.only).await?);
+        if let Some(environment) = &arguments.peer {
+            println!("  langgraph dev …");
+            let start = target::peer(environment, &arguments.project);
+            peer_rounds.push(measure(start.await?, effort, &arguments.only).await?);
         }
-        None => None,
-    };
+    }
+    let (bare, ours) = (table::medians(&bare_rounds)?, table::medians(&our_rounds)?);
+    let peer = (!peer_rounds.is_empty()).then(|| table::medians(&peer_rounds)).transpose()?;
     let (text, missed) = table::render(&ours, peer.as_ref(), &bare, flush_s);
     println!("\n{text}");
     println!("{missed} goals missed");

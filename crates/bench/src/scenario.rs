@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,8 +12,8 @@ use crate::{
     target::Target,
 };
 
-/// Figures of one server.
-#[derive(Clone, Debug, Default)]
+/// Figures of one server. What was not measured is zero.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Figures {
     pub(crate) start_ms: f64,
     pub(crate) idle_mb: f64,
@@ -34,7 +35,7 @@ pub(crate) struct Figures {
 /// Connections of the loads.
 pub(crate) const CONNECTIONS: usize = 16;
 /// Threads that exist while reads are measured.
-const THREADS: usize = 1000;
+const THREADS: usize = 100;
 
 /// How long and how often.
 #[derive(Clone, Copy)]
@@ -98,12 +99,12 @@ struct Rows {
     run: String,
 }
 
+/// Makes what is read later: threads that have had runs, as they have in life.
 async fn rows(target: &Target) -> Result<Rows> {
+    let runs = (0..THREADS).map(|_| simple_run()).collect();
+    load::each(target.address, CONNECTIONS, runs).await?;
     let mut connection = Connection::open(target.address).await?;
     let create = request("POST", "/threads", Some("{}"));
-    for _ in 0..THREADS {
-        connection.call(&create).await?;
-    }
     let thread =
         connection.call(&create).await?.json()?["thread_id"].as_str().context("no id")?.to_owned();
     let body = json!({"assistant_id": "simple", "input": {"foo": "x", "log": []}}).to_string();

@@ -1,17 +1,37 @@
 //! The table of the bench: what, measured, the limit it has to reach, and whether it did.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use crate::scenario::Figures;
 
 /// What the bare library does in one Python process (two where it says per second).
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Bare {
     pub(crate) run_ms: f64,
     pub(crate) steps_ms: f64,
     pub(crate) first_token_ms: f64,
     pub(crate) token_events_per_s: f64,
     pub(crate) runs_per_s: f64,
+}
+
+/// The median of every figure over several rounds: how fast the machine is changes while one waits.
+pub(crate) fn medians<T: Serialize + DeserializeOwned>(rounds: &[T]) -> serde_json::Result<T> {
+    let mut columns: Vec<(String, Vec<f64>)> = vec![];
+    for round in rounds {
+        let figures: Map<String, Value> = serde_json::from_value(serde_json::to_value(round)?)?;
+        for (at, (name, figure)) in figures.into_iter().enumerate() {
+            if at == columns.len() {
+                columns.push((name, vec![]));
+            }
+            columns[at].1.extend(figure.as_f64());
+        }
+    }
+    let median = |(name, mut values): (String, Vec<f64>)| {
+        values.sort_unstable_by(f64::total_cmp);
+        (name, Value::from(values.get(values.len() / 2).copied()))
+    };
+    serde_json::from_value(Value::Object(columns.into_iter().map(median).collect()))
 }
 
 enum Goal {
