@@ -60,6 +60,17 @@ fn run_status(status: RunStatus) -> types::RunStatus {
     }
 }
 
+pub(crate) fn run_status_filter(status: types::RunStatus) -> RunStatus {
+    match status {
+        types::RunStatus::Pending => RunStatus::Pending,
+        types::RunStatus::Running => RunStatus::Running,
+        types::RunStatus::Error => RunStatus::Error,
+        types::RunStatus::Success => RunStatus::Success,
+        types::RunStatus::Timeout => RunStatus::Timeout,
+        types::RunStatus::Interrupted => RunStatus::Interrupted,
+    }
+}
+
 fn multitask_strategy(strategy: MultitaskStrategy) -> types::MultitaskStrategy {
     match strategy {
         MultitaskStrategy::Reject => types::MultitaskStrategy::Reject,

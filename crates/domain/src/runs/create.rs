@@ -199,9 +199,8 @@ impl Plan {
         if is_new && !self.stateless && !self.request.create_thread {
             return Err(missing());
         }
-        let mut thread = known.unwrap_or_else(|| {
-            fresh_thread(self.thread_id, self.new_thread_metadata(), self.now)
-        });
+        let mut thread = known
+            .unwrap_or_else(|| fresh_thread(self.thread_id, self.new_thread_metadata(), self.now));
         let mut inflight = if is_new { vec![] } else { tx.inflight_runs(self.thread_id)? };
         let mut cancelled = vec![];
         if !inflight.is_empty() {

@@ -3,10 +3,7 @@
 use agent_server_api::{types, *};
 use agent_server_domain::{
     runs::{CancelAction, Target},
-    storage::{
-        Page, RunId, ThreadId,
-        runs::{Run, RunStatus},
-    },
+    storage::{Page, RunId, ThreadId, runs::Run},
 };
 use http::{HeaderName, header};
 
@@ -85,9 +82,9 @@ impl ThreadRuns for Api {
         // A status that does not exist is one that no run has.
         let status = match query.status.as_deref() {
             None | Some("") => None,
-            Some(word) => match RunStatus::parse(word) {
-                Some(status) => Some(status),
-                None => {
+            Some(word) => match word.parse() {
+                Ok(status) => Some(convert::run_status_filter(status)),
+                Err(_) => {
                     self.domain.get_thread(&caller(&cx), thread).await?;
                     return Ok(ListRunsResponse::Ok(Reply::rendered("[]")));
                 }
