@@ -92,22 +92,28 @@ CREATE TABLE checkpoint (
     PRIMARY KEY (thread_key, ns, checkpoint_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Large values are stored as differences to the version `base`; `seq` counts versions (src/series.rs).
 CREATE TABLE rendered (
     thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
     ns TEXT NOT NULL,
     checkpoint_id TEXT NOT NULL,
     next ANY NOT NULL,
     tasks ANY NOT NULL,
+    seq INTEGER,
+    base TEXT,
     state_values ANY NOT NULL,
     PRIMARY KEY (thread_key, ns, checkpoint_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Differences likewise.
 CREATE TABLE channel_blob (
     thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
     ns TEXT NOT NULL,
     channel TEXT NOT NULL,
     version TEXT NOT NULL,
     type_tag TEXT NOT NULL,
+    seq INTEGER,
+    base TEXT,
     bytes BLOB NOT NULL,
     PRIMARY KEY (thread_key, ns, channel, version)
 ) STRICT, WITHOUT ROWID;

@@ -9,6 +9,7 @@ use rusqlite::{Row, params, types::Value};
 use crate::{
     codec::{Fields, map_text},
     error::SqlResult,
+    series::Series,
     tx::Tx,
 };
 
@@ -83,7 +84,7 @@ impl Read for Tx<'_> {
     ) -> Result<Vec<Record>> {
         let Some(key) = self.thread_key(scope, thread)? else { return Ok(Vec::new()) };
         let mut sql = String::from(
-            "SELECT checkpoint_id, parent_id, created_at, metadata, state_values, next, tasks \
+            "SELECT checkpoint_id, parent_id, created_at, metadata, state_values, next, tasks, base \
              FROM checkpoint LEFT JOIN rendered USING (thread_key, ns, checkpoint_id) \
              WHERE checkpoint.thread_key = ? AND checkpoint.ns = ?",
         );
@@ -102,8 +103,9 @@ impl Read for Tx<'_> {
         }
         sql.push_str(" ORDER BY checkpoint.checkpoint_id DESC LIMIT ?");
         params.push(limit.into());
-        let mut records =
-            self.all(&sql, rusqlite::params_from_iter(params), |row| record(row, &filter.ns))?;
+        let mut records = self.all(&sql, rusqlite::params_from_iter(params), |row| {
+            self.record(row, key, &filter.ns)
+        })?;
         for record in &mut records {
             record.tasks = self.all(
                 "SELECT task_id, status FROM task WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3 \
@@ -142,12 +144,13 @@ impl Tx<'_> {
     /// A missing blob is damage: a checkpoint without one of its values would quietly lose state.
     fn blob(&self, key: i64, ns: &str, channel: String, version: String) -> Result<Blob> {
         let found = self.first(
-            "SELECT channel, type_tag, bytes FROM channel_blob \
+            "SELECT version, type_tag, bytes, base FROM channel_blob \
              WHERE thread_key = ?1 AND ns = ?2 AND channel = ?3 AND version = ?4",
             params![key, ns, channel, version],
             |row| {
-                let fields = Fields::new("channel_blob", row);
-                Ok((fields.text(1)?, fields.bytes(2)?))
+                let series = Series::Channel(key, ns, &channel);
+                let bytes = self.restored(series, row, (0, 3, 2))?;
+                Ok((Fields::new("channel_blob", row).text(1)?, bytes.into()))
             },
         )?;
         let Some((type_tag, bytes)) = found else {
@@ -157,30 +160,42 @@ impl Tx<'_> {
         };
         Ok(Blob { channel, version, type_tag, bytes })
     }
-}
 
-fn record(row: &Row<'_>, ns: &str) -> Result<Record> {
-    let fields = Fields::new("checkpoint", row);
-    let id = fields.text(0)?;
-    let base = match fields.opt_json(4)? {
-        Some(values) => Some(Base {
+    fn record(&self, row: &Row<'_>, key: i64, ns: &str) -> Result<Record> {
+        let fields = Fields::new("checkpoint", row);
+        let id = fields.text(0)?;
+        let base = if fields.is_null(4)? {
+            None
+        } else {
+            let values = match fields.is_null(7)? {
+                true => fields.json(4)?,
+                false => self.restored_values(row, key, ns)?,
+            };
+            Some(Base {
+                ns: ns.to_owned(),
+                checkpoint_id: id.clone(),
+                values,
+                next: fields.json(5)?,
+                tasks: fields.json(6)?,
+            })
+        };
+        Ok(Record {
             ns: ns.to_owned(),
-            checkpoint_id: id.clone(),
-            values,
-            next: fields.json(5)?,
-            tasks: fields.json(6)?,
-        }),
-        None => None,
-    };
-    Ok(Record {
-        ns: ns.to_owned(),
-        id,
-        parent_id: fields.get(1)?,
-        created_at: fields.time(2)?,
-        metadata: fields.json(3)?,
-        base,
-        tasks: Vec::new(),
-    })
+            id,
+            parent_id: fields.get(1)?,
+            created_at: fields.time(2)?,
+            metadata: fields.json(3)?,
+            base,
+            tasks: Vec::new(),
+        })
+    }
+
+    fn restored_values(&self, row: &Row<'_>, key: i64, ns: &str) -> Result<RawJson> {
+        let bytes = self.restored(Series::Values(key, ns), row, (0, 7, 4))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| Fields::new("rendered", row).damaged(4, error))?;
+        Ok(RawJson::trusted(text))
+    }
 }
 
 fn task_write(row: &Row<'_>) -> Result<(String, TaskWrite)> {

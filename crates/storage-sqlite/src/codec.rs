@@ -94,6 +94,11 @@ impl<'a> Fields<'a> {
             .map_err(|why| self.damaged(column, why))
     }
 
+    /// Whether there is nothing.
+    pub(crate) fn is_null(&self, column: usize) -> Result<bool> {
+        Ok(self.raw(column)? == ValueRef::Null)
+    }
+
     /// Large JSON or nothing.
     pub(crate) fn opt_json(&self, column: usize) -> Result<Option<RawJson>> {
         match self.raw(column)? {
@@ -107,6 +112,16 @@ impl<'a> Fields<'a> {
         zip::unpack_text(self.raw(column)?, |text| serde_json::from_str(text))
             .map_err(|why| self.damaged(column, why))?
             .map_err(|error| self.damaged(column, error))
+    }
+
+    /// Large JSON or opaque bytes that are stored by themselves.
+    pub(crate) fn unpacked(&self, column: usize) -> Result<Vec<u8>> {
+        zip::unpack(self.raw(column)?).map_err(|why| self.damaged(column, why))
+    }
+
+    /// Large JSON or opaque bytes that are stored as their difference to `base`.
+    pub(crate) fn unpacked_onto(&self, column: usize, base: &[u8]) -> Result<Vec<u8>> {
+        zip::unpack_onto(self.raw(column)?, base).map_err(|why| self.damaged(column, why))
     }
 
     /// Opaque bytes.

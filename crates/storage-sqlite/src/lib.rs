@@ -21,6 +21,7 @@ mod namespace;
 mod reader;
 mod runs;
 mod saver;
+mod series;
 mod store;
 mod threads;
 mod tx;

@@ -1,6 +1,6 @@
 //! Changes of checkpoints: what a worker's saver asks for, and the removal of a run's traces.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use agent_server_storage::{
     Error, RawJson, Result, RunId, Scope, ThreadId,
@@ -12,8 +12,9 @@ use crate::{
     checkpoints::Refs,
     codec::{Fields, micros},
     error::SqlResult,
+    series::Series,
     tx::Tx,
-    zip::{pack_bytes, pack_json, pack_text},
+    zip::{Json, pack_bytes, pack_json, pack_text},
 };
 
 impl Write for Tx<'_> {
@@ -57,6 +58,13 @@ impl Write for Tx<'_> {
             return Ok(());
         }
         self.mark_deleted();
+        let mut by_namespace: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for (ns, id) in &removed {
+            by_namespace.entry(ns).or_default().insert(id);
+        }
+        for (ns, ids) in &by_namespace {
+            self.release(Series::Values(key, ns), ids)?;
+        }
         for (ns, id) in &removed {
             for sql in [
                 "DELETE FROM rendered WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
@@ -68,8 +76,7 @@ impl Write for Tx<'_> {
                 self.change(sql, params![key, ns, id]).sql()?;
             }
         }
-        let namespaces: HashSet<_> = removed.into_iter().map(|(ns, _)| ns).collect();
-        namespaces.iter().try_for_each(|ns| self.sweep_blobs(key, ns))
+        by_namespace.keys().try_for_each(|ns| self.sweep_blobs(key, ns))
     }
 }
 
@@ -104,16 +111,21 @@ impl Tx<'_> {
         )
         .sql()?;
         for blob in &checkpoint.blobs {
+            let series = Series::Channel(key, &checkpoint.ns, &blob.channel);
+            let whole = || Json::Blob(pack_bytes(&blob.bytes));
+            let packed = self.pack_version(series, &blob.version, &blob.bytes, whole)?;
             self.change(
-                "INSERT INTO channel_blob (thread_key, ns, channel, version, type_tag, bytes) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                "INSERT INTO channel_blob (thread_key, ns, channel, version, type_tag, seq, base, bytes) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
                 params![
                     key,
                     checkpoint.ns,
                     blob.channel,
                     blob.version,
                     blob.type_tag,
-                    pack_bytes(&blob.bytes),
+                    packed.seq,
+                    packed.base,
+                    packed.value,
                 ],
             )
             .sql()?;
@@ -167,17 +179,26 @@ impl Tx<'_> {
     }
 
     fn put_base(&self, key: i64, base: &Base) -> Result<()> {
+        let series = Series::Values(key, &base.ns);
+        // Rendered once more: others may be built on what was there.
+        self.release(series, &HashSet::from([&*base.checkpoint_id]))?;
+        let values = base.values.get().as_bytes();
+        let whole = || pack_json(&base.values);
+        let packed = self.pack_version(series, &base.checkpoint_id, values, whole)?;
         self.change(
-            "INSERT INTO rendered (thread_key, ns, checkpoint_id, next, tasks, state_values) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (thread_key, ns, checkpoint_id) \
-             DO UPDATE SET next = excluded.next, tasks = excluded.tasks, state_values = excluded.state_values",
+            "INSERT INTO rendered (thread_key, ns, checkpoint_id, next, tasks, seq, base, state_values) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (thread_key, ns, checkpoint_id) \
+             DO UPDATE SET next = excluded.next, tasks = excluded.tasks, seq = excluded.seq, base = excluded.base, \
+             state_values = excluded.state_values",
             params![
                 key,
                 base.ns,
                 base.checkpoint_id,
                 pack_json(&base.next),
                 pack_json(&base.tasks),
-                pack_json(&base.values),
+                packed.seq,
+                packed.base,
+                packed.value,
             ],
         )
         .sql()?;
@@ -198,14 +219,21 @@ impl Tx<'_> {
         let stored = self.all(
             "SELECT channel, version FROM channel_blob WHERE thread_key = ?1 AND ns = ?2",
             params![key, ns],
-            |row| Ok((row.get(0).sql()?, row.get(1).sql()?)),
+            |row| Ok((row.get::<_, String>(0).sql()?, row.get::<_, String>(1).sql()?)),
         )?;
-        for blob in stored.iter().filter(|blob| !used.contains(*blob)) {
-            self.change(
-                "DELETE FROM channel_blob WHERE thread_key = ?1 AND ns = ?2 AND channel = ?3 AND version = ?4",
-                params![key, ns, blob.0, blob.1],
-            )
-            .sql()?;
+        let mut going: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for (channel, version) in stored.iter().filter(|blob| !used.contains(*blob)) {
+            going.entry(channel).or_default().insert(version);
+        }
+        for (channel, versions) in going {
+            self.release(Series::Channel(key, ns, channel), &versions)?;
+            for version in versions {
+                self.change(
+                    "DELETE FROM channel_blob WHERE thread_key = ?1 AND ns = ?2 AND channel = ?3 AND version = ?4",
+                    params![key, ns, channel, version],
+                )
+                .sql()?;
+            }
         }
         Ok(())
     }

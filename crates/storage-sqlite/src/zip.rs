@@ -8,7 +8,10 @@ use std::{cell::RefCell, io};
 use agent_server_storage::RawJson;
 use bytes::Bytes;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::{
+    bulk::{Compressor, Decompressor},
+    zstd_safe::CParameter,
+};
 
 /// Below this many bytes the saving is not worth a context switch into the compressor.
 const MIN_LEN: usize = 1500;
@@ -18,6 +21,8 @@ const LEVEL: i32 = 1;
 const PLAIN: u8 = 0;
 /// First byte of a stored blob: length of the value (u32, little endian), then a zstd frame.
 const ZSTD: u8 = 1;
+/// Like [`ZSTD`], for a frame that refers to another value.
+const DIFFERENCE: u8 = 2;
 /// Marker and length.
 const HEADER: usize = 5;
 
@@ -26,24 +31,24 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// JSON on its way into a column.
+/// JSON, or a compressed blob, on its way into a column.
 pub(crate) enum Json<'a> {
     Text(&'a str),
-    Zipped(Vec<u8>),
+    Blob(Vec<u8>),
 }
 
 impl ToSql for Json<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
-            Self::Zipped(bytes) => ValueRef::Blob(bytes),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
         }))
     }
 }
 
 /// Text as it is stored.
 pub(crate) fn pack_text(text: &str) -> Json<'_> {
-    compress(text.as_bytes()).map_or(Json::Text(text), Json::Zipped)
+    compress(text.as_bytes()).map_or(Json::Text(text), Json::Blob)
 }
 
 /// JSON as it is stored.
@@ -68,11 +73,10 @@ pub(crate) fn unpack_text<T>(
 ) -> Result<T, String> {
     match column {
         ValueRef::Text(text) => Ok(read(str::from_utf8(text).map_err(|error| error.to_string())?)),
-        ValueRef::Blob(blob) => {
-            let bytes = decompress(blob)?;
+        other => {
+            let bytes = unpack(other)?;
             Ok(read(str::from_utf8(&bytes).map_err(|error| error.to_string())?))
         }
-        other => Err(format!("expected text, found {}", other.data_type())),
     }
 }
 
@@ -82,6 +86,68 @@ pub(crate) fn unpack_bytes(blob: &[u8]) -> Result<Bytes, String> {
         Some((&PLAIN, bytes)) => Ok(Bytes::copy_from_slice(bytes)),
         _ => decompress(blob).map(Bytes::from),
     }
+}
+
+/// A value that [`difference`] did not make: text, plain bytes or a compressed blob.
+pub(crate) fn unpack(column: ValueRef<'_>) -> Result<Vec<u8>, String> {
+    match column {
+        ValueRef::Text(text) => Ok(text.to_vec()),
+        ValueRef::Blob([PLAIN, bytes @ ..]) => Ok(bytes.to_vec()),
+        ValueRef::Blob(blob) => decompress(blob),
+        other => Err(format!("expected text or a blob, found {}", other.data_type())),
+    }
+}
+
+/// What `bytes` has that `base` has not; `None` when that is most of it.
+///
+/// Reversed by [`unpack_onto`].
+pub(crate) fn difference(base: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
+    let len = u32::try_from(bytes.len()).ok()?;
+    let zip = || -> io::Result<Vec<u8>> {
+        let mut compressor = Compressor::new(LEVEL)?;
+        // The window has to reach over the whole base, and only the matcher for long distances finds its beginning.
+        let window = (base.len() + bytes.len()).next_power_of_two().ilog2().clamp(10, 27);
+        compressor.set_parameter(CParameter::WindowLog(window))?;
+        compressor.set_parameter(CParameter::EnableLongDistanceMatching(true))?;
+        compressor
+            .context_mut()
+            .ref_prefix(base)
+            .map_err(|code| io::Error::other(zstd::zstd_safe::get_error_name(code)))?;
+        compressor.compress(bytes)
+    };
+    let frame = zip().ok().filter(|frame| frame.len() < bytes.len() / 4)?;
+    Some(with_header(DIFFERENCE, len, &frame))
+}
+
+/// Reverses [`difference`].
+pub(crate) fn unpack_onto(column: ValueRef<'_>, base: &[u8]) -> Result<Vec<u8>, String> {
+    let ValueRef::Blob(blob) = column else { return Err("expected a difference".into()) };
+    let (len, frame) = without_header(DIFFERENCE, blob)?;
+    let bytes = Decompressor::with_dictionary(base)
+        .and_then(|mut decompressor| decompressor.decompress(frame, len));
+    complete(bytes, len)
+}
+
+fn with_header(marker: u8, len: u32, frame: &[u8]) -> Vec<u8> {
+    let mut zipped = Vec::with_capacity(frame.len() + HEADER);
+    zipped.push(marker);
+    zipped.extend_from_slice(&len.to_le_bytes());
+    zipped.extend_from_slice(frame);
+    zipped
+}
+
+fn without_header(marker: u8, blob: &[u8]) -> Result<(usize, &[u8]), String> {
+    match blob.split_first_chunk::<HEADER>() {
+        Some((&[found, a, b, c, d], frame)) if found == marker => {
+            Ok((u32::from_le_bytes([a, b, c, d]) as usize, frame))
+        }
+        _ => Err("unknown compression".into()),
+    }
+}
+
+fn complete(bytes: io::Result<Vec<u8>>, len: usize) -> Result<Vec<u8>, String> {
+    let bytes = bytes.map_err(|error| format!("cannot be decompressed: {error}"))?;
+    if bytes.len() == len { Ok(bytes) } else { Err("length differs after decompression".into()) }
 }
 
 /// `None` when it does not pay.
@@ -102,35 +168,26 @@ fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
     if frame.len() + HEADER > bytes.len() / 8 * 7 {
         return None;
     }
-    let mut zipped = Vec::with_capacity(frame.len() + HEADER);
-    zipped.push(ZSTD);
-    zipped.extend_from_slice(&len.to_le_bytes());
-    zipped.extend_from_slice(&frame);
-    Some(zipped)
+    Some(with_header(ZSTD, len, &frame))
 }
 
 fn decompress(blob: &[u8]) -> Result<Vec<u8>, String> {
-    let Some((&[ZSTD, a, b, c, d], frame)) = blob.split_first_chunk::<HEADER>() else {
-        return Err("unknown compression".into());
-    };
-    let len = u32::from_le_bytes([a, b, c, d]) as usize;
-    let bytes = DECOMPRESSOR
-        .with_borrow_mut(|slot| -> io::Result<Vec<u8>> {
-            let decompressor = match slot {
-                Some(decompressor) => decompressor,
-                None => slot.insert(Decompressor::new()?),
-            };
-            decompressor.decompress(frame, len)
-        })
-        .map_err(|error| format!("cannot be decompressed: {error}"))?;
-    if bytes.len() == len { Ok(bytes) } else { Err("length differs after decompression".into()) }
+    let (len, frame) = without_header(ZSTD, blob)?;
+    let bytes = DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(frame, len)
+    });
+    complete(bytes, len)
 }
 
 #[cfg(test)]
 mod tests {
     use rusqlite::types::ValueRef;
 
-    use super::{Json, pack_bytes, pack_text, unpack_bytes, unpack_text};
+    use super::{Json, difference, pack_bytes, pack_text, unpack_bytes, unpack_onto, unpack_text};
 
     #[test]
     fn bytes_come_back_as_they_went_in() {
@@ -145,9 +202,27 @@ mod tests {
     fn text_is_compressed_only_when_large() {
         assert!(matches!(pack_text("{}"), Json::Text("{}")));
         let large = format!("[{}1]", "1,".repeat(4000));
-        let Json::Zipped(zipped) = pack_text(&large) else { panic!("not compressed") };
+        let Json::Blob(zipped) = pack_text(&large) else { panic!("not compressed") };
         assert!(zipped.len() < large.len() / 10);
         assert_eq!(unpack_text(ValueRef::Blob(&zipped), str::to_owned), Ok(large));
+    }
+
+    #[test]
+    fn a_difference_is_as_large_as_what_is_new() {
+        let noise = |seed: u64| {
+            (0..20_000).map(move |i: u64| {
+                let mixed = (i + (seed << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                ((mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 56) as u8
+            })
+        };
+        let base: Vec<u8> = noise(1).chain(noise(2)).collect();
+        let new: Vec<u8> =
+            [7, 7, 7].into_iter().chain(base.iter().copied()).chain(noise(3).take(500)).collect();
+        let stored = difference(&base, &new).unwrap();
+        assert!(stored.len() < 700, "{} bytes", stored.len());
+        assert_eq!(unpack_onto(ValueRef::Blob(&stored), &base), Ok(new));
+        assert!(unpack_onto(ValueRef::Blob(&stored), &base[1..]).is_err());
+        assert!(difference(&base, &noise(9).collect::<Vec<_>>()).is_none());
     }
 
     #[test]

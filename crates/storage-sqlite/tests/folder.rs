@@ -315,6 +315,64 @@ async fn deleted_threads_leave_no_byte() {
     assert!(fs::metadata(&log).map_or(0, |log| log.len()) == 0);
 }
 
+/// The state after `turns` turns of a chat, and one step of its history.
+fn chat_step(n: usize, messages: &[String]) -> Vec<SaverOp> {
+    let id = format!("1f0c9e2a-0000-6000-8000-{n:012}");
+    let text = format!("{{\"messages\":[{}]}}", messages.join(","));
+    let blob = Blob {
+        channel: "messages".into(),
+        version: format!("{n:032}.5"),
+        type_tag: "msgpack".into(),
+        bytes: messages.concat().into_bytes().into(),
+    };
+    let checkpoint = NewCheckpoint {
+        ns: String::new(),
+        id: id.clone(),
+        parent_id: None,
+        created_at: time(),
+        step: 1,
+        source: "loop".into(),
+        run_id: None,
+        metadata: RawJson::of(
+            &json!({"step": n, "source": "loop", "thread_id": id, "graph_id": "chat"}),
+        ),
+        small: noise(n as u64, 300).into(),
+        refs: vec![("messages".into(), blob.version.clone())],
+        blobs: vec![blob],
+    };
+    let base = Base {
+        ns: String::new(),
+        checkpoint_id: id,
+        values: RawJson::trusted(text),
+        next: RawJson::of(&json!(["model"])),
+        tasks: RawJson::of(
+            &json!([{"id": noise_text(n as u64, 36), "name": "model", "path": ["__pregel_pull", "model"]}]),
+        ),
+    };
+    vec![SaverOp::Put(checkpoint), SaverOp::Base(base)]
+}
+
+#[tokio::test]
+async fn a_long_chat_takes_a_few_megabytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let thread = thread(1, None);
+    let id = thread.thread_id;
+    storage.write(move |tx| tx.insert_thread(&thread)).await.unwrap();
+    let mut messages = vec![];
+    for n in 0..1000 {
+        let (text, message_id) = (noise_text(n, 150), noise_text(n + 1_000_000, 36));
+        messages.push(
+            json!({"content": text, "type": "human", "id": message_id, "name": null}).to_string(),
+        );
+        let ops = chat_step(n as usize, &messages);
+        storage.write(move |tx| tx.save(id, &ops)).await.unwrap();
+    }
+    storage.close().await;
+    let size = fs::metadata(folder.path().join("agent-server.db")).unwrap().len();
+    assert!(size < 5_000_000, "{size} bytes");
+}
+
 #[tokio::test]
 async fn a_folder_that_cannot_be_written_is_explained() {
     let folder = tempfile::tempdir().unwrap();
