@@ -1,7 +1,7 @@
 //! Giving pending runs to hosts: pushed by every change that may let one start, never polled.
 
 use agent_server_storage::{
-    Cost, ReadTx, Scope, WriteTx,
+    Cost, ReadTx, Scope, Timestamp, WriteTx,
     runs::{Run, RunStatus},
 };
 
@@ -41,11 +41,7 @@ pub(super) fn order(tx: &(impl ReadTx + ?Sized), run: &Run) -> Result<RunOrder> 
 }
 
 /// Claims a pending run: `None` if it is not pending any more or its thread has a running run.
-fn claim(
-    tx: &dyn WriteTx,
-    mut run: Run,
-    now: agent_server_storage::Timestamp,
-) -> Result<Option<RunOrder>> {
+fn claim(tx: &dyn WriteTx, mut run: Run, now: Timestamp) -> Result<Option<RunOrder>> {
     let busy =
         tx.inflight_runs(run.thread_id)?.iter().any(|other| other.status == RunStatus::Running);
     let expected = (RunStatus::Pending, run.attempt);
@@ -82,11 +78,12 @@ impl Domain {
     /// Starts what can be started whenever something changed, until shutdown.
     pub(crate) async fn dispatch_loop(&self) {
         loop {
+            let looked = self.now();
             if let Err(error) = self.dispatch().await {
                 // Storage is in trouble; the next change, or the timer, tries again.
                 tracing::error!(%error, "pending runs could not be dispatched");
             }
-            let due = self.until_next_due().await;
+            let due = self.until_next_due(looked).await;
             tokio::select! {
                 () = self.0.shutdown.cancelled() => return,
                 () = self.0.wake.notified() => {}
@@ -95,13 +92,15 @@ impl Domain {
         }
     }
 
-    /// Resolves when a delayed run becomes due; never if there is none.
-    async fn until_next_due(&self) -> impl Future<Output = ()> + use<> {
-        let now = self.now();
-        let next =
-            self.storage().read(Cost::Point, move |tx| tx.next_due(now).map_err(Error::from)).await;
+    /// Resolves when the next run that was not due at `looked` becomes due; never if there is none. That may have happened
+    /// since: then at once.
+    async fn until_next_due(&self, looked: Timestamp) -> impl Future<Output = ()> + use<> {
+        let next = self
+            .storage()
+            .read(Cost::Point, move |tx| tx.next_due(looked).map_err(Error::from))
+            .await;
         let wait = match next {
-            Ok(next) => next.map(|at| (at - now).to_std().unwrap_or_default()),
+            Ok(next) => next.map(|at| (at - self.now()).to_std().unwrap_or_default()),
             Err(_) => Some(std::time::Duration::from_secs(1)),
         };
         async move {
