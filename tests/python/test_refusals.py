@@ -29,7 +29,8 @@ async def thread(client) -> str:
         ("DELETE", "/threads/{thread}/runs/{nobody}", "Run not found"),
         ("POST", "/threads/{thread}/runs/{nobody}/cancel", "No runs found to cancel."),
         ("GET", "/no/such/route", "Not Found"),
-        pytest.param("POST", "/ok", "Not Found", marks=pytest.mark.xfail(strict=True, reason="the answer is 405")),
+        ("POST", "/ok", "Not Found"),
+        ("DELETE", "/info", "Not Found"),
     ],
 )
 async def test_what_is_not_there_is_404(http, thread, method, path, detail):

@@ -65,10 +65,23 @@ async def test_a_stateless_run_ends_at_an_interrupt(client, names):
     assert answer == {"foo": "x", "log": ["before"], "__interrupt__": asked}
 
 
-@pytest.mark.xfail(strict=True, reason="static interrupts of stateless runs are ignored")
 async def test_a_stateless_run_may_stop_before_a_node(client):
     state = await client.runs.wait(None, "simple", input={"foo": "x"}, interrupt_before=["b"])
     assert state == {"foo": "A", "log": ["a"]}
+
+
+async def test_a_stateless_run_may_stop_after_a_node(client, record):
+    stream = client.runs.stream(None, "simple", input={"foo": "x"}, stream_mode="updates", interrupt_after=["a"])
+    assert (await record(stream))[1:] == [
+        ("updates", {"a": {"foo": "A", "log": ["a"]}}),
+        ("updates", {"__interrupt__": []}),
+    ]
+
+
+async def test_null_is_no_selection_of_nodes(http):
+    body = {"assistant_id": "simple", "input": {"foo": "x"}, "interrupt_before": None, "interrupt_after": None}
+    answer = await http.post("/runs/wait", json=body)
+    assert (answer.status_code, answer.json()) == (200, DONE)
 
 
 async def test_a_stateless_run_can_be_cancelled(client, gate):

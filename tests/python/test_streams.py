@@ -35,6 +35,16 @@ async def test_the_bytes_of_a_stream(http, thread):
     assert answer.headers["content-location"] == f"/threads/{thread}/runs/{run}"
 
 
+async def test_a_zero_character_is_replaced_in_events_and_results(client, record, thread):
+    given, shown = {"foo": "a\0b \\u0000"}, {"foo": "a\ufffdb \\u0000", "log": ["reported"]}
+    stream = client.runs.stream(thread, "progress", input=given, stream_mode="values")
+    assert (await record(stream))[-1] == ("values", shown)
+    assert await client.runs.wait(None, "progress", input=given) == shown
+    assert (await client.threads.get(thread))["values"] == shown
+    assert (await client.threads.get_state(thread))["values"] == shown
+    assert (await client.threads.get_history(thread))[0]["values"] == shown
+
+
 async def test_resumable_streams_number_their_events(http, thread):
     body = {"assistant_id": "progress", "input": {}, "stream_mode": "custom", "stream_resumable": True}
     answer = await http.post(f"/threads/{thread}/runs/stream", json=body)

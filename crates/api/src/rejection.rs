@@ -4,6 +4,8 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
+use crate::nul::without_nul;
+
 /// A request refused before a handler saw it: wrong path, method, parameter or body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
@@ -51,7 +53,7 @@ impl Rejection {
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let body = serde_json::json!({ "detail": self.detail }).to_string();
-        let mut response = Response::new(Body::from(body));
+        let mut response = Response::new(Body::from(without_nul(body)));
         *response.status_mut() = self.status;
         response
             .headers_mut()

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::nul::without_nul;
+
 /// A JSON body that is a `T` on the wire.
 ///
 /// Values are serialised once, when the reply is made. Stored JSON that is already a `T` goes out as it is through
@@ -25,10 +27,11 @@ pub struct Reply<T> {
 impl<T> Reply<T> {
     /// Sends JSON that was rendered earlier. The caller vouches that it is a `T`.
     pub fn rendered(json: impl Into<Bytes>) -> Self {
-        Self::streamed(Body::from(json.into()))
+        Self::streamed(Body::from(without_nul(json)))
     }
 
-    /// Sends JSON that is produced while it is sent, for instance after a wait. The caller vouches that it is a `T`.
+    /// Sends JSON that is produced while it is sent, for instance after a wait. The caller vouches that it is a `T`
+    /// [without NUL](without_nul).
     pub fn streamed(body: Body) -> Self {
         Self { body, status: None, headers: HeaderMap::new(), shape: PhantomData }
     }

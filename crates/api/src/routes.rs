@@ -5,7 +5,8 @@
 //! * Upstream tries its routes in order and goes on when only the method differs, axum commits to the most exact
 //!   template. `GET /threads/search` must reach `GET /threads/{thread_id}` although `POST /threads/search` is a route
 //!   of its own, so routes inherit the methods of the published parameter routes that they shadow.
-//! * Unknown paths and wrong methods answer JSON.
+//! * Unknown paths and wrong methods answer JSON. Upstream's meta routes (`/ok`, `/info`, …) stand in front of its API: a
+//!   method that they do not have is looked for there, and not found.
 //! * The MCP endpoint is served with and without its trailing slash.
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter, any, on};
 use http::Request;
 
 use crate::Service;
@@ -36,6 +37,9 @@ impl Default for Options {
         Self { body_limit: 314_572_800 }
     }
 }
+
+/// The tag of upstream's meta routes.
+const META: &str = "System";
 
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 /// Runs one operation on a request; the second argument are the path parameters that the template spells out.
@@ -97,8 +101,13 @@ impl<S: Service> Routes<S> {
             .filter_map(|other| Some((shadows(template, other)?, *other)))
             .collect();
         shadowed.sort_by_key(|(fixed, _)| fixed.len());
+        let is_meta = self.handlers[template].iter().all(|(operation, _)| operation.tag == META);
         let mut taken = Vec::new();
-        let mut methods = MethodRouter::new();
+        let mut methods = match is_meta {
+            // Unlike a fallback, this leaves the answer without an `Allow` header.
+            true => any(|| async { Rejection::not_found() }),
+            false => MethodRouter::new().fallback(|| async { Rejection::method_not_allowed() }),
+        };
         for (fixed, source) in shadowed {
             let fixed: Fixed = fixed.into();
             for (operation, handler) in &self.handlers[source] {
@@ -113,7 +122,7 @@ impl<S: Service> Routes<S> {
                 methods = methods.merge(on(filter, move |request| handler(request, fixed)));
             }
         }
-        methods.fallback(|| async { Rejection::method_not_allowed() })
+        methods
     }
 }
 

@@ -3,7 +3,7 @@
 //! Bodies are `{"detail": "…"}` and the text is contract. A 500 reveals nothing: its cause goes to the log under the
 //! request's id.
 
-use agent_server_api::Rejection;
+use agent_server_api::{Rejection, without_nul};
 use agent_server_domain as domain;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -66,5 +66,5 @@ impl IntoResponse for Error {
 /// An error body of the wire.
 pub(crate) fn detail_response(status: StatusCode, detail: &str) -> Response {
     let body = json!({"detail": detail}).to_string();
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    (status, [(header::CONTENT_TYPE, "application/json")], without_nul(body)).into_response()
 }

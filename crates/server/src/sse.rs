@@ -4,6 +4,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
+use agent_server_api::without_nul;
 use agent_server_domain::stream::{Listener, Logged};
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -50,7 +51,7 @@ fn frame(into: &mut BytesMut, logged: &Logged, with_id: bool) {
     // A line end inside a name would end the field.
     into.extend(logged.event.name.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
     into.put_slice(b"\r\ndata: ");
-    into.put_slice(&logged.event.data);
+    into.put_slice(&without_nul(logged.event.data.clone()));
     if with_id {
         into.put_slice(b"\r\nid: ");
         into.put_slice(logged.id.to_string().as_bytes());

@@ -4,6 +4,7 @@
 
 use std::{convert::Infallible, pin::Pin};
 
+use agent_server_api::without_nul;
 use agent_server_domain::{Domain, storage::ThreadId, stream::Listener};
 use axum::body::Body;
 use bytes::Bytes;
@@ -28,7 +29,7 @@ impl Waiting {
             body = outcome => {
                 self.outcome = None;
                 self.on_disconnect.disarm();
-                Some(body)
+                Some(without_nul(body))
             }
             _ = self.heartbeat.tick() => Some(Bytes::from_static(b"\n")),
         }

@@ -185,6 +185,17 @@ async fn a_run_that_is_lost_every_time_ends_in_an_error() {
 }
 
 #[tokio::test]
+async fn a_delayed_run_starts_whenever_it_becomes_due() {
+    let server = TestServer::start(4).await;
+    // One of them becomes due between two looks at the queue.
+    for millis in 4..8 {
+        let thread = thread(&server).await;
+        run(&server, &thread, json!({"after_seconds": f64::from(millis) / 1000.0})).await;
+        server.started().await;
+    }
+}
+
+#[tokio::test]
 async fn deleting_a_thread_ends_its_runs_and_their_streams() {
     let server = TestServer::start(4).await;
     let thread = thread(&server).await;

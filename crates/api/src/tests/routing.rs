@@ -86,6 +86,15 @@ async fn wrong_methods_answer_json_and_name_the_right_ones() {
 }
 
 #[tokio::test]
+async fn wrong_methods_of_meta_routes_are_not_found() {
+    for path in ["/", "/ok", "/info", "/metrics", "/docs", "/openapi.json"] {
+        let answer = send(&format!("POST {path}"), "").await;
+        assert_eq!((answer.status, answer.detail().as_str()), (404, "Not Found"), "{path}");
+        assert!(!answer.headers.contains_key("allow"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn head_is_answered_like_get_without_body() {
     let answer = send("HEAD /ok", "").await;
     assert_eq!((answer.status, answer.text.as_str()), (501, ""));

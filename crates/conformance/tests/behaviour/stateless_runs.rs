@@ -18,6 +18,7 @@ behaviours! {
     create_stateless_run: thread_is_kept_on_request;
     wait_stateless_run: result_comes_back_and_nothing_stays;
     wait_stateless_run: failure_is_in_the_body;
+    wait_stateless_run: run_stops_before_the_nodes_that_were_named;
     stream_stateless_run: transcript_is_that_of_a_thread_run;
     get_stateless_run: run_is_found_without_its_thread;
     join_stateless_run_stream: resumable_run_is_replayed;
@@ -87,6 +88,13 @@ async fn failure_is_in_the_body(session: &Session) -> Result<()> {
         &result,
         &json!({ "__error__": { "error": "ValueError", "message": "You asked for it." } }),
     )
+}
+
+async fn run_stops_before_the_nodes_that_were_named(session: &Session) -> Result<()> {
+    let mut body = session.says("hello");
+    body["interrupt_before"] = json!("*");
+    let result = session.post("wait_stateless_run", body).await?;
+    same(&result, &json!({ "messages": [turn("hello", "")[0]] }))
 }
 
 async fn transcript_is_that_of_a_thread_run(session: &Session) -> Result<()> {

@@ -50,8 +50,8 @@ macro_rules! shared {
             context,
             metadata: $body.metadata.unwrap_or_default(),
             checkpoint: Map::new(),
-            interrupt_before: None,
-            interrupt_after: None,
+            interrupt_before: nodes($body.interrupt_before),
+            interrupt_after: nodes($body.interrupt_after),
             stream_mode: modes($body.stream_mode),
             stream_subgraphs: $body.stream_subgraphs.unwrap_or(false),
             stream_resumable: $body.stream_resumable.unwrap_or(false),
@@ -84,15 +84,11 @@ macro_rules! stateful {
             checkpoint.extend(convert::map(given));
             checkpoint.shift_remove("thread_id");
         }
-        let before = nodes($body.interrupt_before);
-        let after = nodes($body.interrupt_after);
         let strategy =
             $body.multitask_strategy.map(convert::multitask_strategy_of).unwrap_or_default();
         let create_thread = $body.if_not_exists == Some(types::IfNotExists::Create);
         let mut request = shared!($body);
         request.checkpoint = checkpoint;
-        request.interrupt_before = before;
-        request.interrupt_after = after;
         request.multitask_strategy = strategy;
         request.create_thread = create_thread;
         request

@@ -24,7 +24,6 @@ from agent_server_worker.errors import describe
 
 _COMMON = orjson.OPT_SERIALIZE_NUMPY
 _ANY_KEY = _COMMON | orjson.OPT_NON_STR_KEYS
-_ESCAPED_NUL = b"\\u0000"
 
 # Numbers outside of what orjson writes.
 _MAX_INT = 2**64 - 1
@@ -37,16 +36,13 @@ _fields: dict[type, tuple[str, ...] | None] = {}
 def dumps(value: Any) -> bytes:
     """Encodes any value as JSON."""
     try:
-        data = orjson.dumps(value, default, _COMMON)
+        return orjson.dumps(value, default, _COMMON)
     except TypeError:
         # Rare: keys that are no strings, lone surrogates, huge integers.
         try:
-            data = orjson.dumps(value, default, _ANY_KEY)
+            return orjson.dumps(value, default, _ANY_KEY)
         except TypeError:
             return orjson.dumps(_repaired(value, 0), default, _ANY_KEY)
-    if _ESCAPED_NUL in data:
-        return orjson.dumps(_repaired(value, 0), default, _ANY_KEY)
-    return data
 
 
 def message_dict(message: BaseMessage) -> dict[str, Any]:
@@ -132,12 +128,11 @@ def _decimal(value: Decimal) -> int | float | None:
 
 
 def _repaired(value: Any, depth: int) -> Any:
-    """A copy that orjson can write: whole numbers of any size, text without lone surrogates and NUL."""
+    """A copy that orjson can write: whole numbers of any size, text without lone surrogates."""
     if depth > 250:
         return None
     if isinstance(value, str):
-        text = value.encode("utf-8", "replace").decode("utf-8", "replace")
-        return text.replace("\x00", "\ufffd")
+        return value.encode("utf-8", "replace").decode("utf-8", "replace")
     if isinstance(value, int) and not isinstance(value, bool):
         # As text that is already JSON: exact, whatever its size.
         return value if _MIN_INT <= value <= _MAX_INT else orjson.Fragment(str(int(value)))
