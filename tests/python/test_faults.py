@@ -163,20 +163,22 @@ async def test_a_run_goes_on_from_its_last_checkpoint_after_the_server_was_kille
     assert [each["status"] for each in await client.runs.list(thread)] == ["success", "success"]
 
 
-async def test_a_client_that_waits_does_not_notice_a_restart(own, gate):
+@pytest.mark.parametrize("end", [Server.kill, Server.stop])
+async def test_a_client_that_waits_does_not_notice_a_restart(own, gate, end):
     """The official client reconnects by itself, to the addresses that the server gave it."""
     server, client = own
     thread = await new_thread(client)
     waiting = asyncio.create_task(client.runs.wait(thread, "waiting", input=gate.input()))
     await gate.visitor()
     with pytest.warns(UserWarning, match="attempting reconnect"):
-        server.kill()
+        end(server)
         server.start()
         (await gate.visitor()).let_in()
         assert (await waiting)["log"] == ["run arrives", "run passed"]
 
 
-async def test_a_resumable_stream_goes_on_after_a_restart(own, record, names, gate):
+@pytest.mark.parametrize(("end", "attempt"), [(Server.kill, 2), (Server.stop, 1)])
+async def test_a_resumable_stream_goes_on_after_a_restart(own, record, names, gate, end, attempt):
     server, client = own
     thread = await new_thread(client)
     stream = client.runs.stream(
@@ -192,11 +194,11 @@ async def test_a_resumable_stream_goes_on_after_a_restart(own, record, names, ga
     assert (await anext(stream)).data == {"one_step": {"step": 1, "log": ["step 0: before"]}}
     reading = asyncio.create_task(record(stream))
     await gate.visitor()
-    server.kill()
+    end(server)
     server.start()
     (await gate.visitor()).let_in("after")
     assert await reading == [
-        ("metadata", {"run_id": "<run 1>", "attempt": 2}),
+        ("metadata", {"run_id": "<run 1>", "attempt": attempt}),
         ("updates", {"one_step": {"step": 2, "log": ["step 1: after"]}}),
     ]
 

@@ -27,7 +27,7 @@ use crate::{
 /// Exit code of a process that was told twice to stop, as shells count it for the first signal of the keyboard.
 const INTERRUPTED: i32 = 130;
 
-/// How long requests get at the stop before storage is closed under them. They take milliseconds, or as long as a run.
+/// How long requests get at the stop before storage is closed under them. They take milliseconds, or as long as a worker.
 const SHORT_REQUESTS: Duration = Duration::from_secs(1);
 
 /// Why a server stopped.
@@ -170,7 +170,7 @@ async fn serve(
         }
         stop.cancel();
         tokio::pin!(drained);
-        // Who still waits after that waits for a run, which goes on after the next start; there is no answer to wait for.
+        // Who still waits after that waits for a worker, which is ended now.
         if tokio::time::timeout(SHORT_REQUESTS, &mut drained).await.is_ok() {
             domain.shutdown().await;
         } else {

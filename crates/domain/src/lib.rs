@@ -156,11 +156,10 @@ impl Domain {
         self.0.tasks.close();
         self.0.tasks.wait().await;
         self.give_leases_back().await;
-        self.0.streams.close_all();
         self.0.storage.close().await;
     }
 
-    /// Told when the server is about to stop: streams that would never end by themselves must.
+    /// Told when everything ends: who listens to a run must not wait for its end any longer, which will not come.
     pub fn stopping(&self) -> CancellationToken {
         self.0.shutdown.clone()
     }

@@ -3,6 +3,7 @@
 mod support;
 
 use agent_server_domain::ports::Ending;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use support::{TestServer, text_of};
 
@@ -234,6 +235,29 @@ async fn nothing_is_heard_of_an_attempt_that_was_given_back() {
     assert_eq!(statuses(&next, &thread).await, ("busy".into(), vec!["running".into()]));
     let (_, history) = next.call("GET", &format!("/threads/{thread}/history"), None).await;
     assert_eq!(history, json!([]));
+}
+
+#[tokio::test]
+async fn a_stop_breaks_off_what_waits_for_a_run() {
+    let server = TestServer::start(4).await;
+    let mut waiting = vec![];
+    for route in ["stream", "wait"] {
+        let path = format!("/threads/{}/runs/{route}", thread(&server).await);
+        let body = json!({"assistant_id": "g", "on_disconnect": "cancel"});
+        let response = server.send("POST", &path, Some(body)).await;
+        let lease = server.started().await.lease;
+        server.host.event(lease, "values", r#"{"half":"done"}"#);
+        waiting.push(tokio::spawn(response.into_body().collect()));
+    }
+    tokio::task::yield_now().await;
+    server.domain.shutdown().await;
+    for body in waiting {
+        assert!(body.await.expect("no panic").is_err(), "an end says that the run is over");
+    }
+    // Nor is it a client that went away.
+    let next = server.next(4).await;
+    next.started().await;
+    next.started().await;
 }
 
 #[tokio::test]
