@@ -18,7 +18,8 @@ DONE = {"foo": "A", "log": ["a", "b"]}
 @pytest.fixture
 async def own(start_server):
     """A server of this test's own and a client for it."""
-    server = start_server()
+    # No time for runs to end at a stop: nobody waits for those that a test leaves behind.
+    server = start_server({"BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "0"})
     async with get_client(url=server.url, api_key=None) as client:
         yield server, client
 
@@ -162,20 +163,22 @@ async def test_a_run_goes_on_from_its_last_checkpoint_after_the_server_was_kille
     assert [each["status"] for each in await client.runs.list(thread)] == ["success", "success"]
 
 
-async def test_a_client_that_waits_does_not_notice_a_restart(own, gate):
+@pytest.mark.parametrize("end", [Server.kill, Server.stop])
+async def test_a_client_that_waits_does_not_notice_a_restart(own, gate, end):
     """The official client reconnects by itself, to the addresses that the server gave it."""
     server, client = own
     thread = await new_thread(client)
     waiting = asyncio.create_task(client.runs.wait(thread, "waiting", input=gate.input()))
     await gate.visitor()
     with pytest.warns(UserWarning, match="attempting reconnect"):
-        server.kill()
+        end(server)
         server.start()
         (await gate.visitor()).let_in()
         assert (await waiting)["log"] == ["run arrives", "run passed"]
 
 
-async def test_a_resumable_stream_goes_on_after_a_restart(own, record, names, gate):
+@pytest.mark.parametrize(("end", "attempt"), [(Server.kill, 2), (Server.stop, 1)])
+async def test_a_resumable_stream_goes_on_after_a_restart(own, record, names, gate, end, attempt):
     server, client = own
     thread = await new_thread(client)
     stream = client.runs.stream(
@@ -191,11 +194,11 @@ async def test_a_resumable_stream_goes_on_after_a_restart(own, record, names, ga
     assert (await anext(stream)).data == {"one_step": {"step": 1, "log": ["step 0: before"]}}
     reading = asyncio.create_task(record(stream))
     await gate.visitor()
-    server.kill()
+    end(server)
     server.start()
     (await gate.visitor()).let_in("after")
     assert await reading == [
-        ("metadata", {"run_id": "<run 1>", "attempt": 2}),
+        ("metadata", {"run_id": "<run 1>", "attempt": attempt}),
         ("updates", {"one_step": {"step": 2, "log": ["step 1: after"]}}),
     ]
 
@@ -225,7 +228,6 @@ async def test_a_server_that_is_told_to_stop_hands_its_runs_to_the_next(start_se
         assert (await client.runs.join(thread, run["run_id"]))["log"] == ["run arrives", "run passed"]
 
 
-@pytest.mark.xfail(strict=True, reason="the run is handed to the next server as one more attempt")
 async def test_an_orderly_restart_is_no_attempt(start_server, gate):
     server = start_server({"BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "0", "AGENT_SERVER_MAX_ATTEMPTS": "1"})
     async with get_client(url=server.url, api_key=None) as client:
@@ -241,8 +243,43 @@ async def test_an_orderly_restart_is_no_attempt(start_server, gate):
         if not arriving.done():
             arriving.cancel()
             pytest.fail(f"the run did not go on: {joining.result()}")
+        assert arriving.result().attempt == 1
         arriving.result().let_in()
         assert (await joining)["log"] == ["run arrives", "run passed"]
+
+
+async def test_a_crash_is_an_attempt(start_server, gate):
+    server = start_server({"AGENT_SERVER_MAX_ATTEMPTS": "1"})
+    async with get_client(url=server.url, api_key=None) as client:
+        thread = await new_thread(client)
+        run = await client.runs.create(thread, "waiting", input=gate.input())
+        await gate.visitor()
+        server.kill()
+        server.start()
+        failure = (await client.runs.join(thread, run["run_id"]))["__error__"]
+        assert failure["message"].startswith(f"Run {run['run_id']} exceeded max attempts (1).")
+
+
+async def test_a_server_that_is_told_to_stop_lets_its_runs_end(start_server, record, gate):
+    server = start_server({"BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS": "60"})
+    async with get_client(url=server.url, api_key=None) as client:
+        thread = await new_thread(client)
+        stream = client.runs.stream(thread, "waiting", input=gate.input(), stream_mode="updates")
+        reading = asyncio.create_task(record(stream))
+        visitor = await gate.visitor()
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(wait_until, lambda: "get 60 s to end" in server.tail(), "the server knows")
+        # Accepted, for the next start.
+        later = await client.runs.create(thread, "simple", input={"foo": "x"}, multitask_strategy="enqueue")
+        visitor.let_in()
+        assert [name for name, _ in await reading] == ["metadata", "updates", "updates"]
+        await asyncio.to_thread(server.process.wait, 30)
+        assert server.process.returncode == 0, server.tail()
+        server.start()
+        assert (await client.runs.join(thread, later["run_id"]))["log"][-2:] == ["a", "b"]
+        runs = await client.runs.list(thread)
+        assert [run["status"] for run in runs] == ["success", "success"]
+        assert gate.empty
 
 
 async def test_everything_is_there_after_a_restart(own):

@@ -92,6 +92,9 @@ pub(crate) struct ServerArgs {
     /// How long events of a resumable run can be replayed after its end, seconds [default: 120]
     #[arg(long, value_name = "SECONDS", env = "AGENT_SERVER_REPLAY_SECONDS")]
     pub(crate) replay_seconds: Option<u64>,
+    /// How long runs in progress get to end when the server is told to stop, seconds [default: dev 5, serve 180]
+    #[arg(long, value_name = "SECONDS", env = "AGENT_SERVER_SHUTDOWN_GRACE_SECONDS")]
+    pub(crate) shutdown_grace_seconds: Option<u64>,
     /// Most bytes of events that a run keeps in memory for its listeners [default: 67108864]
     #[arg(long, value_name = "BYTES", env = "AGENT_SERVER_LOG_BYTES")]
     pub(crate) log_bytes: Option<usize>,

@@ -1,7 +1,7 @@
 //! The assembly: puts the crates together, in the order in which a server starts and stops.
 //!
 //! Start: port, storage, HTTP, then graphs, so that the server answers at once however long graphs take to load. Stop: no
-//! new connections, streams end, leases go back, storage closes.
+//! run starts, those in progress get time to end, no new connections, streams end, leases go back, storage closes.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::{
 /// Exit code of a process that was told twice to stop, as shells count it for the first signal of the keyboard.
 const INTERRUPTED: i32 = 130;
 
-/// How long requests get at the stop before storage is closed under them. They take milliseconds, or as long as a run.
+/// How long requests get at the stop before storage is closed under them. They take milliseconds, or as long as a worker.
 const SHORT_REQUESTS: Duration = Duration::from_secs(1);
 
 /// Why a server stopped.
@@ -158,15 +158,19 @@ async fn serve(
     tracing::info!("stopping; a signal from now on stops at once");
     // An installation in progress is given up; workers are ended by the domain, who owns them.
     drop(workers);
-    stop.cancel();
     let drained = async {
         if !http.is_finished() {
             let _ = http.await;
         }
     };
     let stopping = async {
+        // A changed project is waited for by somebody, and runs go on with it.
+        if matches!(outcome, Ok(Stopped::Asked)) {
+            domain.drain().await;
+        }
+        stop.cancel();
         tokio::pin!(drained);
-        // Who still waits after that waits for a run, which goes on after the next start; there is no answer to wait for.
+        // Who still waits after that waits for a worker, which is ended now.
         if tokio::time::timeout(SHORT_REQUESTS, &mut drained).await.is_ok() {
             domain.shutdown().await;
         } else {

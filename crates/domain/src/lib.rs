@@ -32,13 +32,22 @@ pub struct Options {
     pub save_delay_ms: u64,
     /// How long the events of a resumable run stay replayable after its end, seconds.
     pub replay_seconds: u64,
+    /// How long runs in progress get to end when the server stops, seconds (upstream's
+    /// `BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS`).
+    pub shutdown_grace_seconds: u64,
     /// Most bytes of events that one run keeps in memory for its listeners.
     pub log_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_attempts: 3, save_delay_ms: 20, replay_seconds: 120, log_bytes: 64 << 20 }
+        Self {
+            max_attempts: 3,
+            save_delay_ms: 20,
+            replay_seconds: 120,
+            shutdown_grace_seconds: 180,
+            log_bytes: 64 << 20,
+        }
     }
 }
 
@@ -86,7 +95,10 @@ struct Inner {
     wake: tokio::sync::Notify,
     /// Background tasks: saves in progress, the dispatcher. Awaited at shutdown.
     tasks: TaskTracker,
+    /// Cancelled when everything ends.
     shutdown: CancellationToken,
+    /// Cancelled when no more runs are started: before `shutdown`, or with it.
+    draining: CancellationToken,
 }
 
 impl Domain {
@@ -97,6 +109,7 @@ impl Domain {
         ids: Arc<dyn Ids>,
         options: Options,
     ) -> Self {
+        let shutdown = CancellationToken::new();
         Self(Arc::new(Inner {
             streams: stream::Streams::new(options.log_bytes),
             storage,
@@ -107,7 +120,8 @@ impl Domain {
             buffers: runs::Buffers::default(),
             wake: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
-            shutdown: CancellationToken::new(),
+            draining: shutdown.child_token(),
+            shutdown,
         }))
     }
 
@@ -133,7 +147,7 @@ impl Domain {
     }
 
     /// Stops dispatching, ends the host's processes, saves what is buffered. Runs that did not end are taken up by the
-    /// next start.
+    /// next start, and to them this attempt is none. [`Domain::drain`] before it lets them end.
     pub async fn shutdown(&self) {
         self.0.shutdown.cancel();
         if let Some(host) = self.0.host.get() {
@@ -141,11 +155,11 @@ impl Domain {
         }
         self.0.tasks.close();
         self.0.tasks.wait().await;
-        self.0.streams.close_all();
+        self.give_leases_back().await;
         self.0.storage.close().await;
     }
 
-    /// Told when the server is about to stop: streams that would never end by themselves must.
+    /// Told when everything ends: who listens to a run must not wait for its end any longer, which will not come.
     pub fn stopping(&self) -> CancellationToken {
         self.0.shutdown.clone()
     }

@@ -1,7 +1,7 @@
 //! Run events in memory: order, ids, listeners, replay.
 //!
 //! A [`RunLog`] exists while a run is in flight or somebody listens, and for a while after the end of a resumable run.
-//! It always ends: whoever ends a run closes its log, after the final status is committed.
+//! Whoever ends a run closes its log, after the final status is committed. That a server stops closes none: the run goes on.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -247,13 +247,6 @@ impl Streams {
     /// Ends the run's stream and keeps nothing of it.
     pub(crate) fn discard(&self, run_id: RunId) {
         if let Some(log) = self.logs.lock().remove(&run_id) {
-            log.close();
-        }
-    }
-
-    /// Ends every stream: the server stops.
-    pub(crate) fn close_all(&self) {
-        for (_, log) in self.logs.lock().drain() {
             log.close();
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Source: reference/streaming.md, sections 2, 3 and 9.
 
-use std::{convert::Infallible, time::Duration};
+use std::{io, time::Duration};
 
 use agent_server_api::without_nul;
 use agent_server_domain::stream::{Listener, Logged};
@@ -44,6 +44,11 @@ pub(crate) fn heartbeat() -> Interval {
     interval_at(Instant::now() + HEARTBEAT, HEARTBEAT)
 }
 
+/// Breaks off a body when the server stops: an orderly end would say that the run has ended. Clients come back for the rest.
+pub(crate) fn broken_off() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the server stops")
+}
+
 /// Appends one event in the form of the wire: event, data, id, each line ended by CR LF.
 fn frame(into: &mut BytesMut, logged: &Logged, with_id: bool) {
     into.reserve(logged.event.data.len() + logged.event.name.len() + 64);
@@ -70,7 +75,7 @@ struct Source {
 
 impl Source {
     /// The next bytes; `None` at the end of the stream.
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             let Some(listener) = &mut self.listener else {
                 self.on_disconnect.disarm();
@@ -91,20 +96,22 @@ impl Source {
                         }
                     }
                     if !bytes.is_empty() {
-                        return Some(bytes.freeze());
+                        return Some(Ok(bytes.freeze()));
                     }
                 }
-                _ = self.heartbeat.tick() => return Some(Bytes::from_static(b": heartbeat\r\n\r\n")),
+                _ = self.heartbeat.tick() => {
+                    return Some(Ok(Bytes::from_static(b": heartbeat\r\n\r\n")));
+                }
                 () = self.stop.cancelled() => {
                     self.on_disconnect.disarm();
-                    return None;
+                    return Some(Err(broken_off()));
                 }
             }
         }
     }
 }
 
-/// The events of a run as a response body. Ends with the run, or with the server.
+/// The events of a run as a response body. Ends with the run, breaks off with the server.
 pub(crate) fn events(
     listener: Option<Listener>,
     filter: Filter,
@@ -115,7 +122,7 @@ pub(crate) fn events(
         Source { listener, filter, heartbeat: heartbeat(), stop, batch: vec![], on_disconnect };
     Body::from_stream(stream::unfold(source, |mut source| async move {
         let bytes = source.next().await?;
-        Some((Ok::<_, Infallible>(bytes), source))
+        Some((bytes, source))
     }))
 }
 

@@ -3,6 +3,7 @@
 mod support;
 
 use agent_server_domain::ports::Ending;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use support::{TestServer, text_of};
 
@@ -193,6 +194,100 @@ async fn a_delayed_run_starts_whenever_it_becomes_due() {
         run(&server, &thread, json!({"after_seconds": f64::from(millis) / 1000.0})).await;
         server.started().await;
     }
+}
+
+#[tokio::test]
+async fn attempts_that_a_stop_cuts_short_do_not_count() {
+    let mut server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    let run = run(&server, &thread, json!({})).await;
+    // More often than attempts are allowed.
+    for stop in 1..=5 {
+        let order = server.started().await;
+        assert_eq!((order.lease.run_id.to_string().as_str(), order.lease.attempt), (id(&run), 1));
+        let checkpoint = order.checkpoint.map(|checkpoint| checkpoint.id);
+        assert_eq!(checkpoint, (stop > 1).then(|| (stop - 1).to_string()), "what was done stays");
+        server.host.checkpoint(order.lease, &stop.to_string(), r#"{"a":1}"#, r#"["b"]"#);
+        server.domain.shutdown().await;
+        server = server.next(4).await;
+    }
+    // Those that fail do, whatever came before.
+    for attempt in 1..=3 {
+        let lease = server.started().await.lease;
+        assert_eq!(lease.attempt, attempt);
+        server.host.done(lease, Ending::Lost("The worker died.".into())).await;
+    }
+    assert_eq!(statuses(&server, &thread).await, ("error".into(), vec!["error".into()]));
+}
+
+#[tokio::test]
+async fn nothing_is_heard_of_an_attempt_that_was_given_back() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    run(&server, &thread, json!({})).await;
+    let stale = server.started().await.lease;
+    server.domain.shutdown().await;
+    let next = server.next(4).await;
+    assert_eq!(next.started().await.lease, stale, "the number is used again");
+
+    server.host.checkpoint(stale, "1", r#"{"a":1}"#, "[]");
+    server.host.succeed(stale, "1", r#"{"a":1}"#).await;
+    assert_eq!(statuses(&next, &thread).await, ("busy".into(), vec!["running".into()]));
+    let (_, history) = next.call("GET", &format!("/threads/{thread}/history"), None).await;
+    assert_eq!(history, json!([]));
+}
+
+#[tokio::test]
+async fn a_stop_breaks_off_what_waits_for_a_run() {
+    let server = TestServer::start(4).await;
+    let mut waiting = vec![];
+    for route in ["stream", "wait"] {
+        let path = format!("/threads/{}/runs/{route}", thread(&server).await);
+        let body = json!({"assistant_id": "g", "on_disconnect": "cancel"});
+        let response = server.send("POST", &path, Some(body)).await;
+        let lease = server.started().await.lease;
+        server.host.event(lease, "values", r#"{"half":"done"}"#);
+        waiting.push(tokio::spawn(response.into_body().collect()));
+    }
+    tokio::task::yield_now().await;
+    server.domain.shutdown().await;
+    for body in waiting {
+        assert!(body.await.expect("no panic").is_err(), "an end says that the run is over");
+    }
+    // Nor is it a client that went away.
+    let next = server.next(4).await;
+    next.started().await;
+    next.started().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_about_to_stop_lets_runs_end_and_starts_none() {
+    let server = TestServer::start(4).await;
+    let (first, second) = (thread(&server).await, thread(&server).await);
+    run(&server, &first, json!({})).await;
+    run(&server, &second, json!({})).await;
+    let (ends, lost) = (server.started().await.lease, server.started().await.lease);
+    let domain = server.domain.clone();
+    let draining = tokio::spawn(async move { domain.drain().await });
+    tokio::task::yield_now().await;
+
+    let late = thread(&server).await;
+    run(&server, &late, json!({})).await;
+    server.host.done(lost, Ending::Lost("The worker was stopped, too.".into())).await;
+    assert!(!draining.is_finished(), "one run is still in progress");
+    server.host.succeed(ends, "1", r#"{"a":1}"#).await;
+    draining.await.expect("the wait ends");
+    assert!(server.nothing_started());
+    assert_eq!(statuses(&server, &first).await, ("idle".into(), vec!["success".into()]));
+    for waiting in [&second, &late] {
+        assert_eq!(statuses(&server, waiting).await, ("busy".into(), vec!["pending".into()]));
+    }
+
+    server.domain.shutdown().await;
+    let next = server.next(4).await;
+    let leases = [next.started().await.lease, next.started().await.lease];
+    assert_eq!(leases.map(|lease| lease.attempt), [1, 1]);
+    assert_eq!(leases[0], lost);
 }
 
 #[tokio::test]

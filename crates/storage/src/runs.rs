@@ -86,7 +86,8 @@ impl MultitaskStrategy {
 }
 
 /// A timed claim on a run. `attempt` is the fencing token: it grows with every claim, and a write that carries an
-/// older one, or comes after the run has ended, changes nothing.
+/// older one, or comes after the run has ended, changes nothing. Only a claim whose holder gave it back, and so writes
+/// nothing any more, makes room for another of the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The run.
@@ -120,7 +121,7 @@ pub struct Run {
     pub kwargs: RawJson,
     /// See [`MultitaskStrategy`].
     pub multitask_strategy: MultitaskStrategy,
-    /// Times the run was claimed; the fencing token of its [`Lease`].
+    /// Times the run was claimed, but for those given back; the fencing token of its [`Lease`].
     pub attempt: u32,
     /// Whether the thread goes away with the run.
     pub temporary: bool,

@@ -50,6 +50,7 @@ pub(crate) struct Runs {
     pub(crate) max_attempts: Option<u32>,
     pub(crate) save_delay_ms: Option<u64>,
     pub(crate) replay_seconds: Option<u64>,
+    pub(crate) shutdown_grace_seconds: Option<u64>,
     pub(crate) log_bytes: Option<usize>,
 }
 

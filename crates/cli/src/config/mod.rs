@@ -72,7 +72,7 @@ impl Settings {
         Ok(Self {
             http: http::Http::resolve(mode, &from)?,
             workers: workers::Workers::resolve(&from)?,
-            runs: runs::resolve(&from)?,
+            runs: runs::resolve(mode, &from)?,
             log: log::Log::resolve(&from, process)?,
             data_dir: std::path::absolute(data_dir)?,
         })
@@ -143,6 +143,16 @@ mod tests {
         let vars = [("BG_JOB_MAX_RETRIES", "5")];
         let settings = resolve(Mode::Dev, &ServerArgs::default(), &vars, "");
         assert_eq!(settings.runs.max_attempts, 7);
+    }
+
+    #[test]
+    fn runs_get_less_time_to_end_at_a_workplace() {
+        let seconds = |mode, vars: &[_]| {
+            resolve(mode, &ServerArgs::default(), vars, "").runs.shutdown_grace_seconds
+        };
+        assert_eq!((seconds(Mode::Dev, &[]), seconds(Mode::Serve, &[])), (5, 180));
+        let vars = [("BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS", "0")];
+        assert_eq!((seconds(Mode::Dev, &vars), seconds(Mode::Serve, &vars)), (0, 0));
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use agent_server_domain::Options;
 
 use super::{Sources, first};
-use crate::{env::upstream, refusal::Result};
+use crate::{Mode, env::upstream, refusal::Result};
 
-/// The engine's options; their meaning and defaults are the domain's.
-pub(crate) fn resolve(from: &Sources<'_>) -> Result<Options> {
+/// Grace of a stop at a workplace, seconds, where somebody waits for it.
+const DEV_SHUTDOWN_GRACE_SECONDS: u64 = 5;
+
+/// The engine's options; their meaning and defaults, but for the one above, are the domain's.
+pub(crate) fn resolve(mode: Mode, from: &Sources<'_>) -> Result<Options> {
     let default = Options::default();
     let (args, file) = (from.args, &from.file.runs);
     Ok(Options {
@@ -23,6 +26,17 @@ pub(crate) fn resolve(from: &Sources<'_>) -> Result<Options> {
                 file.replay_seconds,
             ],
             || default.replay_seconds,
+        ),
+        shutdown_grace_seconds: first(
+            [
+                args.shutdown_grace_seconds,
+                from.env.parsed(upstream::BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS)?,
+                file.shutdown_grace_seconds,
+            ],
+            || match mode {
+                Mode::Dev => DEV_SHUTDOWN_GRACE_SECONDS,
+                Mode::Serve => default.shutdown_grace_seconds,
+            },
         ),
         log_bytes: first([args.log_bytes, file.log_bytes], || default.log_bytes),
     })

@@ -96,7 +96,7 @@ impl Domain {
             .map(|graph| &graph.graph_id)
             .find(|graph_id| default_assistant_id(graph_id) == assistant_id);
         let slot = match graph {
-            Some(graph_id) if request.after_seconds <= 0.0 => self.host().reserve(graph_id),
+            Some(graph_id) if request.after_seconds <= 0.0 => self.reserve(graph_id),
             _ => None,
         };
         let slot_graph = slot.as_ref().and(graph).cloned();

@@ -130,7 +130,7 @@ impl Domain {
         if let Some(cause) = self.hopeless(&run) {
             return self.fail_unstarted(run, cause).await;
         }
-        let Some(slot) = self.host().reserve(&run.graph_id) else { return Ok(false) };
+        let Some(slot) = self.reserve(&run.graph_id) else { return Ok(false) };
         let resumable = kwargs::is_resumable(&run.kwargs);
         let (run_id, now) = (run.run_id, self.now());
         let order = self.storage().write(move |tx| claim(tx, run, now)).await?;

@@ -8,7 +8,7 @@ use agent_server_storage::{
 };
 use serde_json::json;
 
-use super::sink::Gathered;
+use super::{sink::Gathered, stop::uncounted};
 use crate::{
     Domain, Error, Result,
     ports::{Ending, Event, LiveState, Outcome},
@@ -22,15 +22,19 @@ enum Verdict {
     Over(RunStatus, Option<(String, String)>),
     /// Another attempt follows.
     Again,
+    /// The same, after the next start, and this attempt does not count.
+    TakenBack,
 }
 
 /// Decides what an ending means. Pure.
-fn judge(ending: Ending, lease: Lease, max_attempts: u32) -> Verdict {
+fn judge(ending: Ending, lease: Lease, max_attempts: u32, stopping: bool) -> Verdict {
     match ending {
         Ending::Success => Verdict::Over(RunStatus::Success, None),
         Ending::Error { error, message } => Verdict::Over(RunStatus::Error, Some((error, message))),
         // A cancel revokes the lease first, so this one was nobody's wish: the graph cancelled itself.
         Ending::Cancelled => Verdict::Over(RunStatus::Interrupted, None),
+        // Who stops a server may stop its workers beside it (a service manager signals all processes of a service).
+        Ending::Lost(_) if stopping => Verdict::TakenBack,
         Ending::Lost(_) if lease.attempt < max_attempts => Verdict::Again,
         Ending::Lost(cause) => {
             let id = lease.run_id;
@@ -88,12 +92,13 @@ impl End {
     /// `false` if the lease is not held any more: then nothing changes.
     fn commit(self, tx: &dyn WriteTx) -> Result<bool> {
         let Lease { run_id, thread_id, attempt } = self.lease;
-        let status = match &self.verdict {
-            Verdict::Over(status, _) => *status,
-            Verdict::Again => RunStatus::Pending,
+        let (status, count) = match &self.verdict {
+            Verdict::Over(status, _) => (*status, attempt),
+            Verdict::Again => (RunStatus::Pending, attempt),
+            Verdict::TakenBack => (RunStatus::Pending, uncounted(self.lease)),
         };
         let expected = (RunStatus::Running, attempt);
-        if !tx.update_run_if(run_id, expected, status, attempt, self.now)? {
+        if !tx.update_run_if(run_id, expected, status, count, self.now)? {
             return Ok(false);
         }
         tx.save(thread_id, &self.ops)?;
@@ -144,12 +149,12 @@ impl Domain {
             if let Some(cause) = broken {
                 ending = Ending::Lost(format!("Its state could not be saved: {cause}"));
             }
-            let verdict = judge(ending, lease, self.0.options.max_attempts);
-            let failure = match &verdict {
-                Verdict::Over(_, failure) => failure.clone(),
-                Verdict::Again => None,
+            let stopping = self.0.draining.is_cancelled();
+            let verdict = judge(ending, lease, self.0.options.max_attempts, stopping);
+            let (over, failure) = match &verdict {
+                Verdict::Over(_, failure) => (true, failure.clone()),
+                Verdict::Again | Verdict::TakenBack => (false, None),
             };
-            let over = verdict != Verdict::Again;
             let temporary = buffer.temporary;
             let end =
                 End { lease, temporary, verdict, ops, values, pending, live, now: self.now() };
@@ -238,18 +243,26 @@ mod tests {
     #[test]
     fn infrastructure_failures_are_tried_again_until_the_limit() {
         let lost = || Ending::Lost("The worker died.".into());
-        assert_eq!(judge(lost(), lease(1), 3), Verdict::Again);
-        assert_eq!(judge(lost(), lease(2), 3), Verdict::Again);
+        assert_eq!(judge(lost(), lease(1), 3, false), Verdict::Again);
+        assert_eq!(judge(lost(), lease(2), 3, false), Verdict::Again);
         let message =
             "Run 00000000-0000-0000-0000-000000000000 exceeded max attempts (3). The worker died.";
         let failure = Some(("RuntimeError".to_owned(), message.to_owned()));
-        assert_eq!(judge(lost(), lease(3), 3), Verdict::Over(RunStatus::Error, failure));
+        assert_eq!(judge(lost(), lease(3), 3, false), Verdict::Over(RunStatus::Error, failure));
+    }
+
+    #[test]
+    fn an_attempt_that_is_lost_while_the_server_stops_does_not_count() {
+        let lost = Ending::Lost("The worker died.".into());
+        assert_eq!(judge(lost, lease(3), 3, true), Verdict::TakenBack);
+        let over = Verdict::Over(RunStatus::Success, None);
+        assert_eq!(judge(Ending::Success, lease(3), 3, true), over);
     }
 
     #[test]
     fn a_failure_of_the_graph_is_never_tried_again() {
         let ending = Ending::Error { error: "ValueError".into(), message: "no".into() };
         let failure = Some(("ValueError".to_owned(), "no".to_owned()));
-        assert_eq!(judge(ending, lease(1), 3), Verdict::Over(RunStatus::Error, failure));
+        assert_eq!(judge(ending, lease(1), 3, false), Verdict::Over(RunStatus::Error, failure));
     }
 }

@@ -13,6 +13,7 @@ use agent_server_storage::{
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use crate::{
     Domain, Error, Inner, Result,
@@ -38,26 +39,45 @@ pub(super) struct Buffer {
     pub(super) gathered: Mutex<Gathered>,
     /// Held while taking and saving, so that operations reach storage in their order.
     pub(super) saving: tokio::sync::Mutex<()>,
+    /// Counts the attempt as long as the buffer is there, which is until its end is committed and told.
+    _attempt: TaskTrackerToken,
 }
 
 /// Buffers of the attempts in progress.
 #[derive(Default)]
-pub(crate) struct Buffers(Mutex<HashMap<Lease, Arc<Buffer>>>);
+pub(crate) struct Buffers {
+    open: Mutex<HashMap<Lease, Arc<Buffer>>>,
+    attempts: TaskTracker,
+}
 
 impl Buffers {
     pub(super) fn open(&self, lease: Lease, temporary: bool) {
-        let buffer =
-            Buffer { temporary, gathered: Mutex::default(), saving: tokio::sync::Mutex::default() };
-        self.0.lock().insert(lease, Arc::new(buffer));
+        let buffer = Buffer {
+            temporary,
+            gathered: Mutex::default(),
+            saving: tokio::sync::Mutex::default(),
+            _attempt: self.attempts.token(),
+        };
+        self.open.lock().insert(lease, Arc::new(buffer));
     }
 
     pub(super) fn get(&self, lease: Lease) -> Option<Arc<Buffer>> {
-        self.0.lock().get(&lease).cloned()
+        self.open.lock().get(&lease).cloned()
     }
 
     /// Whatever comes for the lease from now on is dropped.
     pub(super) fn close(&self, lease: Lease) -> Option<Arc<Buffer>> {
-        self.0.lock().remove(&lease)
+        self.open.lock().remove(&lease)
+    }
+
+    /// Closes all: the leases that were held until now.
+    pub(super) fn close_all(&self) -> HashMap<Lease, Arc<Buffer>> {
+        std::mem::take(&mut *self.open.lock())
+    }
+
+    /// The attempts in progress.
+    pub(super) fn attempts(&self) -> &TaskTracker {
+        &self.attempts
     }
 }
 

@@ -50,27 +50,38 @@ impl Ids for CountedIds {
 /// A server whose host the test plays.
 pub(crate) struct TestServer {
     pub(crate) host: Arc<ScriptedHost>,
+    pub(crate) domain: Domain,
     router: Router,
     starts: Mutex<mpsc::UnboundedReceiver<RunOrder>>,
     cancels: Mutex<mpsc::UnboundedReceiver<Lease>>,
-    _folder: tempfile::TempDir,
+    clock: Arc<StepClock>,
+    folder: Arc<tempfile::TempDir>,
 }
 
 impl TestServer {
     /// A server with room for `slots` runs.
     pub(crate) async fn start(slots: usize) -> Self {
+        let clock = Arc::new(StepClock(AtomicU64::new(1_700_000_000_000)));
         let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_on(Arc::new(folder), clock, slots).await
+    }
+
+    /// Another server on the data of this one, which has been shut down.
+    pub(crate) async fn next(&self, slots: usize) -> Self {
+        Self::start_on(Arc::clone(&self.folder), Arc::clone(&self.clock), slots).await
+    }
+
+    async fn start_on(folder: Arc<tempfile::TempDir>, clock: Arc<StepClock>, slots: usize) -> Self {
         let storage =
             Sqlite::open(folder.path(), Default::default()).expect("an empty folder opens");
-        let clock = Arc::new(StepClock(AtomicU64::new(1_700_000_000_000)));
         let ids = Arc::new(CountedIds(AtomicU64::new(1)));
-        let domain = Domain::new(storage, clock, ids, Options::default());
+        let domain = Domain::new(storage, clock.clone(), ids, Options::default());
         let (host, starts, cancels) = ScriptedHost::new(slots);
         host.connect(domain.sink());
         domain.start(host.clone()).await.expect("starts");
-        let router = agent_server_server::router(domain, Default::default());
+        let router = agent_server_server::router(domain.clone(), Default::default());
         let (starts, cancels) = (Mutex::new(starts), Mutex::new(cancels));
-        Self { host, router, starts, cancels, _folder: folder }
+        Self { host, domain, router, starts, cancels, clock, folder }
     }
 
     /// The next attempt that the host was told to start.

@@ -1,0 +1,71 @@
+//! How the engine stops: nothing is started any more, what runs gets time to end, and leases that are still held go back.
+
+use std::time::Duration;
+
+use agent_server_storage::runs::{Lease, RunStatus};
+
+use crate::{Domain, Error, ports::Slot};
+
+/// The count of a run whose attempt is taken back: as if it had not been claimed.
+///
+/// The next claim uses the number again. That is safe because whoever takes an attempt back has closed its buffer before:
+/// from then on nothing that still comes for the lease is heard.
+pub(super) fn uncounted(lease: Lease) -> u32 {
+    lease.attempt.saturating_sub(1)
+}
+
+impl Domain {
+    /// Starts no more runs and waits until those in progress have ended, at most as long as the options say. Everything
+    /// else goes on: runs are accepted for the next start, and those in progress can be listened to and cancelled.
+    pub async fn drain(&self) {
+        self.0.draining.cancel();
+        let attempts = self.0.buffers.attempts();
+        attempts.close();
+        if attempts.is_empty() {
+            return;
+        }
+        let seconds = self.0.options.shutdown_grace_seconds;
+        tracing::info!(runs = attempts.len(), "runs in progress get {seconds} s to end");
+        if tokio::time::timeout(Duration::from_secs(seconds), attempts.wait()).await.is_err() {
+            let runs = attempts.len();
+            tracing::info!(runs, "runs that did not end are taken up by the next start");
+        }
+    }
+
+    /// Room for a run of the graph, unless the server is about to stop.
+    pub(super) fn reserve(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
+        if self.0.draining.is_cancelled() {
+            return None;
+        }
+        self.host().reserve(graph_id)
+    }
+
+    /// Gives back the leases that are still held once the hosts have ended, so that the next start takes the runs up again
+    /// and nobody is charged for the stop. A process that dies before this leaves them `running`, which counts.
+    pub(crate) async fn give_leases_back(&self) {
+        let mut leases = vec![];
+        for (lease, buffer) in self.0.buffers.close_all() {
+            // What does not get saved is done again.
+            let _ = self.save_gathered(lease, &buffer).await;
+            // A straggler that holds the buffer still saves nothing.
+            let _order = buffer.saving.lock().await;
+            buffer.gathered.lock().broken = Some("the server has stopped".into());
+            leases.push(lease);
+        }
+        if leases.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let given_back = self.storage().write(move |tx| {
+            for lease in leases {
+                let expected = (RunStatus::Running, lease.attempt);
+                let (pending, attempt) = (RunStatus::Pending, uncounted(lease));
+                tx.update_run_if(lease.run_id, expected, pending, attempt, now)?;
+            }
+            Ok::<_, Error>(())
+        });
+        if let Err(error) = given_back.await {
+            tracing::warn!(%error, "attempts that the stop cut short count");
+        }
+    }
+}
