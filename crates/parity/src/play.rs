@@ -86,6 +86,21 @@ pub(crate) async fn play(stage: &Stage, scenario: &Scenario, tag: &str) -> Playe
 }
 
 impl Player<'_> {
+    /// Takes what later steps need from an answer, and what is to be compared: nothing of a silent one.
+    fn taken_from(&mut self, step: &Step, answer: Value) -> Result<Value> {
+        let compared = if step.silent && answer["status"] != 501 {
+            Value::Null
+        } else {
+            self.without_address(&answer)
+        };
+        if let Err(error) = self.take(step, &answer) {
+            // What cannot be gone on with is compared nevertheless.
+            self.played.answers.push(compared);
+            return Err(error);
+        }
+        Ok(compared)
+    }
+
     async fn step(&mut self, step: &Step) -> Result<Value> {
         if step.pause > 0.0 {
             sleep(Duration::from_secs_f64(step.pause)).await;
@@ -93,8 +108,7 @@ impl Player<'_> {
         if let Some(name) = &step.finish {
             let task = self.opened.remove(name).with_context(|| format!("{name} is not open"))?;
             let answer = timeout(LIMIT, task).await.context("no end")???;
-            self.take(step, &answer)?;
-            return Ok(self.without_address(&answer));
+            return self.taken_from(step, answer);
         }
         let request = self.request(step)?;
         if let Some(name) = &step.open {
@@ -107,8 +121,7 @@ impl Player<'_> {
             });
             self.opened.insert(name.clone(), task);
             let head = timeout(LIMIT, told).await.context("no answer")??;
-            self.take(step, &head)?;
-            return Ok(if head["status"] == 501 { head } else { Value::Null });
+            return self.taken_from(&Step { silent: true, ..step.clone() }, head);
         }
         let since = Instant::now();
         loop {
@@ -120,9 +133,7 @@ impl Player<'_> {
             };
             let missing = answer["status"] == 501;
             if missing || step.until.iter().all(there) {
-                self.take(step, &answer)?;
-                let silent = step.silent && !missing;
-                return Ok(if silent { Value::Null } else { self.without_address(&answer) });
+                return self.taken_from(step, answer);
             }
             if since.elapsed() > LIMIT {
                 bail!("{:?} did not come: {answer}", step.until);
@@ -154,7 +165,7 @@ impl Player<'_> {
         while let Some((before, after)) = rest.split_once('{') {
             filled.push_str(before);
             let name = after.split_once('}').filter(|(name, _)| {
-                let part = |byte: u8| byte.is_ascii_lowercase() || byte == b'.' || byte == b'_';
+                let part = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_');
                 !name.is_empty() && name.bytes().all(part)
             });
             let Some((name, after)) = name else {

@@ -60,7 +60,11 @@ pub(crate) async fn run() -> Result<ExitCode> {
         scenarios.retain(|scenario| pattern::matches(only, &scenario.name));
     }
     let (ours, peer) = targets(&arguments).await?;
-    let client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).build()?;
+    // The peer closes connections after failures of its own: every request has one for itself.
+    let client = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .pool_max_idle_per_host(0)
+        .build()?;
     let stage = |target: &Target| Stage { client: client.clone(), url: target.url.clone() };
     let (ours, peer) = (&stage(&ours), &stage(&peer));
     println!("{} scenarios …", scenarios.len());
@@ -144,7 +148,7 @@ fn judge(scenario: &Scenario, peer: &Played, ours: &Played, list: &mut List) -> 
         comparison.step(number, step, one, other);
     }
     let mut found = comparison.differences;
-    let reached = peer.answers.len().min(ours.answers.len());
+    let reached = peer.answers.len().min(ours.answers.len()).min(scenario.steps.len() - 1);
     if peer.stopped.is_some() || ours.stopped.is_some() {
         let (peer, ours) = (peer.stopped.as_deref(), ours.stopped.as_deref());
         found.push(compare::stopped(reached, peer, ours));
