@@ -8,6 +8,8 @@ mod bench;
 mod conformance;
 mod env;
 mod files;
+mod parity;
+mod peer;
 mod process;
 mod regenerate;
 mod spec;
@@ -42,6 +44,8 @@ enum Command {
     Test(test::Arguments),
     /// Judge a server by the API document
     Conformance(conformance::Arguments),
+    /// Compare the server's answers with its peer's
+    Parity(parity::Arguments),
     /// Measure the server beside its peers
     Bench(bench::Arguments),
 }
@@ -64,6 +68,7 @@ fn run(command: Command) -> Result<()> {
         Command::Env(arguments) => env::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::Parity(arguments) => parity::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::process;
 
 /// What each crate may depend on, tests left aside. What is not here is forbidden.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     (
         "agent-server",
         &["client", "domain", "server", "storage", "storage-sqlite", "storage-postgres", "worker"],
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("conformance", &["api", "client"]),
     ("domain", &["storage"]),
     ("graph", &[]),
+    ("parity", &[]),
     ("server", &["api", "client", "domain"]),
     ("storage", &[]),
     ("storage-sqlite", &["storage"]),
@@ -31,7 +32,7 @@ const RESERVED: [(&str, &[&str]); 5] = [
     ("rusqlite", &["storage-sqlite"]),
     ("tokio-postgres", &["storage-postgres"]),
     ("progenitor", &["codegen"]),
-    ("reqwest", &["client", "conformance", "server"]),
+    ("reqwest", &["client", "conformance", "parity", "server"]),
 ];
 
 /// Arrows that are not drawn.
