@@ -113,3 +113,36 @@ impl List {
         stale
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::scenario::Step;
+
+    #[test]
+    fn an_entry_covers_what_it_says_and_is_stale_when_unseen() {
+        let entry = json!({"what": "w", "why": "y", "seen": [
+            {"scenarios": ["a/one", "a/two"], "call": "GET *", "at": ["/body/x*"], "peer": "absent"}
+        ]});
+        let entries = serde_json::from_value(json!([entry])).expect("well-formed");
+        let mut list = List { entries, seen: BTreeSet::new() };
+        let step = Step { call: "GET /ok".into(), ..Step::default() };
+        let scenario = Scenario { name: "a/one".into(), steps: vec![step] };
+        let difference = |at: &str, peer: Option<serde_json::Value>| Difference {
+            step: 0,
+            at: at.into(),
+            peer,
+            ours: Some(json!(1)),
+        };
+        assert!(list.covers(&scenario, &difference("/body/x/y", None)));
+        assert!(!list.covers(&scenario, &difference("/body/z", None)));
+        assert!(!list.covers(&scenario, &difference("/body/x", Some(json!(null)))));
+        let names =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(list.stale(&names(&["a/one", "a/two"]), &[]), ["a/two: w"]);
+        assert_eq!(list.stale(&names(&["a/one"]), &names(&["a/two"])), [""; 0]);
+        assert_eq!(list.stale(&names(&["a/one"]), &[]), ["a/two is no scenario: w"]);
+    }
+}
