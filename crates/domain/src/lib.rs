@@ -15,6 +15,7 @@ pub mod threads;
 use std::sync::{Arc, OnceLock};
 
 use agent_server_storage::{Storage, Timestamp};
+use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use agent_server_storage as storage;
@@ -81,6 +82,8 @@ struct Inner {
     ids: Arc<dyn Ids>,
     options: Options,
     streams: stream::Streams,
+    /// When a resumable run last ended whose events may not be swept yet.
+    last_kept: Mutex<Option<Timestamp>>,
     buffers: runs::Buffers,
     /// Wakes the dispatcher.
     wake: tokio::sync::Notify,
@@ -99,6 +102,7 @@ impl Domain {
     ) -> Self {
         Self(Arc::new(Inner {
             streams: stream::Streams::new(options.log_bytes),
+            last_kept: Mutex::default(),
             storage,
             host: OnceLock::new(),
             clock,
@@ -125,6 +129,7 @@ impl Domain {
         if self.0.host.set(host).is_err() {
             return Err(Error::Internal("the domain was started twice".into()));
         }
+        self.keep_events().await?;
         self.recover().await?;
         self.register_graphs().await?;
         let domain = self.clone();
