@@ -28,8 +28,8 @@ use ports::{Clock, GraphHost, GraphInfo, GraphStatus, Ids};
 pub struct Options {
     /// Tries of one run after infrastructure failures, the first included (upstream's `BG_JOB_MAX_RETRIES`).
     pub max_attempts: u32,
-    /// How long checkpoints of a running graph may wait to be saved together, milliseconds. A crash repeats at most
-    /// this much work; `durability: "sync"` does not wait.
+    /// How long checkpoints and events of a running graph may wait to be saved together, milliseconds. A crash repeats
+    /// at most this much work, and loses so much of what a resumable run can replay; `durability: "sync"` does not wait.
     pub save_delay_ms: u64,
     /// How long the events of a resumable run stay replayable after its end, seconds.
     pub replay_seconds: u64,

@@ -20,10 +20,6 @@ use crate::{
     stream::Save,
 };
 
-/// How long events of a resumable run that come without checkpoints may wait to be saved together. A kill of the server
-/// loses so much of the replay; the attempt that follows produces it again.
-const EVENTS_DELAY: Duration = Duration::from_millis(200);
-
 /// What one attempt produced and is not saved yet.
 #[derive(Default)]
 pub(super) struct Gathered {
@@ -87,9 +83,13 @@ impl Domain {
         let Some(buffer) = self.0.buffers.get(lease) else { return };
         match self.0.streams.push(lease.run_id, self.now(), event) {
             Save::No => {}
-            Save::Soon => self.save_later(lease, buffer, EVENTS_DELAY),
+            Save::Soon => self.save_later(lease, buffer, self.save_delay()),
             Save::Now => self.save_later(lease, buffer, Duration::ZERO),
         }
+    }
+
+    fn save_delay(&self) -> Duration {
+        Duration::from_millis(self.0.options.save_delay_ms)
     }
 
     fn save_later(&self, lease: Lease, buffer: Arc<Buffer>, delay: Duration) {
@@ -172,8 +172,7 @@ impl RunSink for Sink {
         if !buffer.gathered.lock().add(op) {
             return;
         }
-        let delay = Duration::from_millis(domain.0.options.save_delay_ms);
-        domain.save_later(lease, buffer, delay);
+        domain.save_later(lease, buffer, domain.save_delay());
     }
 
     async fn flush(&self, lease: Lease) -> Result<()> {
