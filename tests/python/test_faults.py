@@ -203,6 +203,78 @@ async def test_a_resumable_stream_goes_on_after_a_restart(own, record, names, ga
     ]
 
 
+EVERYTHING = ["values", "updates", "custom", "messages", "tasks", "checkpoints", "debug", "events"]
+
+
+async def replay(client, thread: str, run: str, after: str = "-1") -> list:
+    return [part async for part in client.runs.join_stream(thread, run, last_event_id=after)]
+
+
+@pytest.mark.parametrize(
+    ("graph", "input"),
+    [("nested", {"foo": "x"}), ("errors", {"kind": "value"}), ("approval", {"foo": "x"}), ("progress", {"foo": "x"})],
+)
+async def test_the_events_of_an_ended_run_are_there_after_the_server_was_killed(own, graph, input):
+    server, client = own
+    thread = await new_thread(client)
+    stream = client.runs.stream(
+        thread, graph, input=input, stream_mode=EVERYTHING, stream_subgraphs=True, stream_resumable=True
+    )
+    parts = [part async for part in stream]
+    run = parts[0].data["run_id"]
+    server.kill()
+    server.start()
+    assert await replay(client, thread, run) == parts
+    middle = len(parts) // 2
+    assert await replay(client, thread, run, parts[middle].id) == parts[middle + 1 :]
+    assert await replay(client, thread, run, parts[-1].id) == []
+    # Ids of the thread go on behind those of the earlier process.
+    later = client.runs.stream(thread, "simple", input={"foo": "x"}, stream_resumable=True)
+    assert tuple(map(int, (await anext(later)).id.split("-"))) > tuple(map(int, parts[-1].id.split("-")))
+
+
+async def test_a_run_that_spans_a_restart_is_replayed_from_its_first_attempt(own, names, gate):
+    server, client = own
+    thread = await new_thread(client)
+    run = await client.runs.create(
+        thread, "steps", input=gate.input(steps=2), stream_mode="updates", stream_resumable=True, durability="sync"
+    )
+    (await gate.visitor()).let_in("before")
+    await gate.visitor()
+    # Events are saved some milliseconds after they were sent, at the latest when somebody asks for those of the thread.
+    stored = await client.threads.join_stream(thread, last_event_id="-")
+    assert [(await anext(stored)).event for _ in range(2)] == ["metadata", "updates"]
+    await stored.aclose()
+    server.kill()
+    server.start()
+    heir = await gate.visitor()
+    joining = asyncio.create_task(replay(client, thread, run["run_id"]))
+    heir.let_in("after")
+    parts = await joining
+    assert [(part.event, names(part.data)) for part in parts] == [
+        ("metadata", {"run_id": "<run 1>", "attempt": 1}),
+        ("updates", {"one_step": {"step": 1, "log": ["step 0: before"]}}),
+        ("metadata", {"run_id": "<run 1>", "attempt": 2}),
+        ("updates", {"one_step": {"step": 2, "log": ["step 1: after"]}}),
+    ]
+    ids = [tuple(map(int, part.id.split("-"))) for part in parts]
+    assert ids == sorted(set(ids))
+    assert await replay(client, thread, run["run_id"]) == parts
+
+
+async def test_events_are_forgotten_when_their_time_is_over(start_server):
+    server = start_server({"AGENT_SERVER_REPLAY_SECONDS": "1"})
+    async with get_client(url=server.url, api_key=None) as client:
+        thread = await new_thread(client)
+        stream = client.runs.stream(thread, "simple", input={"foo": "x"}, stream_resumable=True)
+        parts = [part async for part in stream]
+        run = parts[0].data["run_id"]
+        deadline = time.monotonic() + 10
+        while await replay(client, thread, run):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+
+
 async def test_no_worker_outlives_the_server(own, gate):
     server, client = own
     await client.runs.create(await new_thread(client), "holding", input=gate.input())

@@ -86,7 +86,7 @@ pub(crate) struct ServerArgs {
     /// Attempts of one run when workers fail, the first included [default: 3]
     #[arg(long, value_name = "N", env = "AGENT_SERVER_MAX_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_attempts: Option<u32>,
-    /// Longest time that checkpoints of a running graph wait to be saved together, milliseconds [default: 20]
+    /// Longest time that checkpoints and events of a running graph wait to be saved together, milliseconds [default: 20]
     #[arg(long, value_name = "MS", env = "AGENT_SERVER_SAVE_DELAY_MS")]
     pub(crate) save_delay_ms: Option<u64>,
     /// How long events of a resumable run can be replayed after its end, seconds [default: 120]

@@ -15,6 +15,7 @@ pub mod threads;
 use std::sync::{Arc, OnceLock};
 
 use agent_server_storage::{Storage, Timestamp};
+use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use agent_server_storage as storage;
@@ -27,8 +28,8 @@ use ports::{Clock, GraphHost, GraphInfo, GraphStatus, Ids};
 pub struct Options {
     /// Tries of one run after infrastructure failures, the first included (upstream's `BG_JOB_MAX_RETRIES`).
     pub max_attempts: u32,
-    /// How long checkpoints of a running graph may wait to be saved together, milliseconds. A crash repeats at most
-    /// this much work; `durability: "sync"` does not wait.
+    /// How long checkpoints and events of a running graph may wait to be saved together, milliseconds. A crash repeats
+    /// at most this much work, and loses so much of what a resumable run can replay; `durability: "sync"` does not wait.
     pub save_delay_ms: u64,
     /// How long the events of a resumable run stay replayable after its end, seconds.
     pub replay_seconds: u64,
@@ -90,6 +91,8 @@ struct Inner {
     ids: Arc<dyn Ids>,
     options: Options,
     streams: stream::Streams,
+    /// When a resumable run last ended whose events may not be swept yet.
+    last_kept: Mutex<Option<Timestamp>>,
     buffers: runs::Buffers,
     /// Wakes the dispatcher.
     wake: tokio::sync::Notify,
@@ -112,6 +115,7 @@ impl Domain {
         let shutdown = CancellationToken::new();
         Self(Arc::new(Inner {
             streams: stream::Streams::new(options.log_bytes),
+            last_kept: Mutex::default(),
             storage,
             host: OnceLock::new(),
             clock,
@@ -139,6 +143,7 @@ impl Domain {
         if self.0.host.set(host).is_err() {
             return Err(Error::Internal("the domain was started twice".into()));
         }
+        self.keep_events().await?;
         self.recover().await?;
         self.register_graphs().await?;
         let domain = self.clone();

@@ -410,6 +410,7 @@ impl Domain {
                 Ok(())
             })
             .await?;
+        self.tell_state(caller, id).await;
         #[derive(Deserialize)]
         struct Config {
             configurable: Map,

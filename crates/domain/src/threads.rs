@@ -132,6 +132,7 @@ impl Domain {
         for run in &inflight {
             self.abandon(run);
         }
+        self.0.streams.close_thread(id);
         Ok(())
     }
 

@@ -17,23 +17,72 @@ use crate::disconnect::OnDisconnect;
 /// Both SSE comments and the line feeds of `wait` keep this cadence, which clients measure.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// Which events of a run a listener wants; empty means all.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Filter(Vec<String>);
+/// Name of the event that shows a thread's new state to its followers.
+const STATE_UPDATE: &str = "state_update";
+
+/// Events that a follower of a thread can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ThreadMode {
+    /// Those of runs, with the modes that each was created with.
+    RunModes,
+    /// Start and end of runs.
+    Lifecycle,
+    /// The state after each change by request.
+    StateUpdate,
+}
+
+impl ThreadMode {
+    /// The mode with this name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name {
+            "run_modes" => Some(Self::RunModes),
+            "lifecycle" => Some(Self::Lifecycle),
+            STATE_UPDATE => Some(Self::StateUpdate),
+            _ => None,
+        }
+    }
+
+    fn passes(self, name: &str) -> bool {
+        match self {
+            Self::RunModes => name != STATE_UPDATE,
+            Self::Lifecycle => name == "metadata",
+            Self::StateUpdate => name == STATE_UPDATE,
+        }
+    }
+}
+
+/// Which events a listener wants.
+#[derive(Clone, Debug)]
+pub(crate) enum Filter {
+    /// Those of a run with these names; empty means all.
+    Run(Vec<String>),
+    /// Those of a thread that any of these modes has.
+    Thread(Vec<ThreadMode>),
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self::Run(vec![])
+    }
+}
 
 impl Filter {
     /// Reads the `stream_mode` parameter: repeated values, each a name or a JSON array of names.
     pub(crate) fn from_query(values: &[String]) -> Self {
-        Self(crate::api::query_names(values))
+        Self::Run(crate::api::query_names(values))
     }
 
-    /// Whether an event with this name passes: its whole name or its base is listed; any `messages…` event passes for
-    /// either of the two messages modes.
+    /// Whether an event with this name passes. Of a run: its whole name or its base is listed; any `messages…` event passes
+    /// for either of the two messages modes.
     fn passes(&self, name: &str) -> bool {
+        let names = match self {
+            Self::Run(names) => names,
+            Self::Thread(modes) => return modes.iter().any(|mode| mode.passes(name)),
+        };
         let base = name.split('|').next().unwrap_or(name);
         let messages = base.starts_with("messages");
-        self.0.is_empty()
-            || self.0.iter().any(|wanted| {
+        names.is_empty()
+            || names.iter().any(|wanted| {
                 wanted == name || wanted == base || (messages && wanted.starts_with("messages"))
             })
     }
@@ -74,21 +123,30 @@ struct Source {
 }
 
 impl Source {
-    /// The next bytes; `None` at the end of the stream.
-    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+    /// The next bytes; `None` at the end of the stream. An error breaks the connection off, so that the client does not
+    /// take it for the end and comes back.
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             let Some(listener) = &mut self.listener else {
                 self.on_disconnect.disarm();
-                return None;
+                return Ok(None);
             };
             tokio::select! {
+                // Clients measure the beat: events do not put it off.
                 biased;
+                _ = self.heartbeat.tick() => {
+                    return Ok(Some(Bytes::from_static(b": heartbeat\r\n\r\n")));
+                }
                 more = listener.next(&mut self.batch) => {
+                    let more = more.map_err(|error| {
+                        tracing::error!(%error, "stored events could not be read");
+                        io::Error::other(error)
+                    })?;
                     if !more {
                         self.listener = None;
                         continue;
                     }
-                    let with_ids = listener.is_resumable();
+                    let with_ids = listener.has_ids();
                     let mut bytes = BytesMut::new();
                     for logged in self.batch.drain(..) {
                         if self.filter.passes(&logged.event.name) {
@@ -96,15 +154,12 @@ impl Source {
                         }
                     }
                     if !bytes.is_empty() {
-                        return Some(Ok(bytes.freeze()));
+                        return Ok(Some(bytes.freeze()));
                     }
-                }
-                _ = self.heartbeat.tick() => {
-                    return Some(Ok(Bytes::from_static(b": heartbeat\r\n\r\n")));
                 }
                 () = self.stop.cancelled() => {
                     self.on_disconnect.disarm();
-                    return Some(Err(broken_off()));
+                    return Err(broken_off());
                 }
             }
         }
@@ -120,9 +175,8 @@ pub(crate) fn events(
 ) -> Body {
     let source =
         Source { listener, filter, heartbeat: heartbeat(), stop, batch: vec![], on_disconnect };
-    Body::from_stream(stream::unfold(source, |mut source| async move {
-        let bytes = source.next().await?;
-        Some((bytes, source))
+    Body::from_stream(stream::try_unfold(source, |mut source| async move {
+        Ok::<_, io::Error>(source.next().await?.map(|bytes| (bytes, source)))
     }))
 }
 
@@ -135,7 +189,7 @@ mod tests {
     #[test]
     fn an_event_is_framed_as_the_wire_has_it() {
         let event = Event { name: "values".into(), data: Bytes::from_static(b"{\"a\":1}") };
-        let logged = Logged { id: EventId { millis: 5, seq: 1 }, event };
+        let logged = Logged { id: EventId { millis: 5, seq: 1 }, event, thread_only: false };
         let mut bytes = BytesMut::new();
         frame(&mut bytes, &logged, false);
         frame(&mut bytes, &logged, true);
@@ -145,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_filter_matches_whole_names_bases_and_messages() {
-        let filter = Filter(vec!["values".into(), "messages-tuple".into(), "updates|a:1".into()]);
+        let filter =
+            Filter::Run(vec!["values".into(), "messages-tuple".into(), "updates|a:1".into()]);
         for (name, passes) in [
             ("values", true),
             ("values|child:1", true),
@@ -157,5 +212,19 @@ mod tests {
             assert_eq!(filter.passes(name), passes, "{name}");
         }
         assert!(Filter::default().passes("metadata"));
+    }
+
+    #[test]
+    fn modes_of_a_thread_add_up() {
+        use ThreadMode::{Lifecycle, RunModes, StateUpdate};
+        let passing = |modes: &[ThreadMode]| {
+            let filter = Filter::Thread(modes.to_vec());
+            ["metadata", "values|child:1", "error", "state_update"].map(|name| filter.passes(name))
+        };
+        assert_eq!(passing(&[RunModes]), [true, true, true, false]);
+        assert_eq!(passing(&[Lifecycle]), [true, false, false, false]);
+        assert_eq!(passing(&[StateUpdate]), [false, false, false, true]);
+        assert_eq!(passing(&[RunModes, StateUpdate]), [true; 4]);
+        assert_eq!(ThreadMode::parse("values"), None);
     }
 }

@@ -301,8 +301,9 @@ async fn deleting_a_thread_ends_its_runs_and_their_streams() {
     assert_eq!(status, 204);
     assert_eq!(server.cancelled().await, lease);
     let transcript = text_of(response).await;
+    let last = "event: error\r\ndata: {\"error\":\"HTTPException\",\"message\":\"404: Run not found\"}\r\n\r\n";
     assert!(
-        transcript.starts_with("event: metadata\r\n") && !transcript.contains("error"),
+        transcript.starts_with("event: metadata\r\n") && transcript.ends_with(last),
         "{transcript}"
     );
     let (status, _) = server.call("GET", &format!("/threads/{thread}"), None).await;

@@ -142,6 +142,19 @@ CREATE TABLE task (
     PRIMARY KEY (thread_key, ns, checkpoint_id, task_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Events of resumable runs in chunks, each from its first id to its last. Runs of a thread do not overlap, so that the
+-- chunks of a run lie together as well. `events` comes last: a look at the ids need not read it.
+CREATE TABLE event_chunk (
+    thread_key INTEGER NOT NULL REFERENCES thread ON DELETE CASCADE,
+    first_millis INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_millis INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    run_id BLOB NOT NULL,
+    events BLOB NOT NULL,
+    PRIMARY KEY (thread_key, first_millis, first_seq)
+) STRICT, WITHOUT ROWID;
+
 -- `namespace` is encoded so that byte order is the order of label lists and a prefix of labels is a range of keys.
 CREATE TABLE item (
     namespace BLOB NOT NULL,

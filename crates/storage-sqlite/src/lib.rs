@@ -12,6 +12,7 @@ mod checkpoints;
 mod codec;
 mod connection;
 mod error;
+mod events;
 mod functions;
 mod gaps;
 mod housekeeping;

@@ -199,6 +199,7 @@ impl Write for Tx<'_> {
         let thread = self.first(sql, [id.0.as_bytes()], |row| Fields::new("run", row).uuid(1))?;
         match thread {
             Some(thread) if self.thread_visible(scope, thread.into())? => {
+                self.delete_events(thread.into(), id)?;
                 Ok(self.delete("DELETE FROM run WHERE run_id = ?1", [id.0.as_bytes()])? > 0)
             }
             _ => Ok(false),

@@ -5,12 +5,13 @@
 //! behind the traits, so a decision and the rows it was based on can never drift apart. A backend may
 //! group closures of several callers into one commit; each closure still succeeds or fails alone.
 //!
-//! One module per resource: [`assistants`], [`threads`], [`runs`], [`checkpoints`], [`store`]. Every method
-//! that touches data of a tenant takes a [`Scope`]. No SQL and no HTTP here.
+//! One module per resource: [`assistants`], [`threads`], [`runs`], [`checkpoints`], [`events`], [`store`]. Every
+//! method that touches data of a tenant takes a [`Scope`]. No SQL and no HTTP here.
 
 pub mod assistants;
 pub mod checkpoints;
 mod error;
+pub mod events;
 mod filter;
 mod ids;
 mod json;
@@ -60,13 +61,19 @@ pub type WriteJob = Box<dyn FnOnce(&dyn WriteTx) -> Verdict + Send>;
 
 /// A consistent snapshot of all tables.
 pub trait ReadTx:
-    assistants::Read + threads::Read + runs::Read + checkpoints::Read + store::Read
+    assistants::Read + threads::Read + runs::Read + checkpoints::Read + events::Read + store::Read
 {
 }
 
 /// A snapshot that may also be changed; sees its own changes.
 pub trait WriteTx:
-    ReadTx + assistants::Write + threads::Write + runs::Write + checkpoints::Write + store::Write
+    ReadTx
+    + assistants::Write
+    + threads::Write
+    + runs::Write
+    + checkpoints::Write
+    + events::Write
+    + store::Write
 {
 }
 

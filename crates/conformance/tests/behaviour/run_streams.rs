@@ -1,4 +1,4 @@
-//! Tag Thread Runs: streams.
+//! Tags Thread Runs and Threads: streams.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ behaviours! {
     stream_run: interrupt_is_part_of_the_values;
     join_run_stream: resumable_run_is_replayed;
     join_run_stream: replay_goes_on_behind_an_event;
+    join_thread_stream: resumable_runs_are_replayed_with_their_ends;
 }
 
 /// Streams a run on a new thread.
@@ -97,6 +98,20 @@ async fn replay_goes_on_behind_an_event(session: &Session) -> Result<()> {
         let replayed = events_of(&rejoin(session, &answer, event.id.as_deref()).await?)?;
         ensure!(replayed == events[index + 1..], "behind {:?}: {replayed:?}", event.id);
     }
+    Ok(())
+}
+
+async fn resumable_runs_are_replayed_with_their_ends(session: &Session) -> Result<()> {
+    let answer = stream(session, "hello", json!({ "stream_resumable": true })).await?;
+    let events = events_of(&answer)?;
+    let place = answer.header("content-location").context("no Content-Location")?;
+    let thread = place.split('/').nth(2).context("no thread")?;
+    let request = Request::to("join_thread_stream")?.path("thread_id", thread);
+    let replayed = events_of(&session.send(&request.header("Last-Event-ID", "-")).await?)?;
+    ensure!(replayed.len() == 4 && replayed[..3] == events, "{replayed:?}");
+    let last = &replayed[3];
+    let end = json!({ "status": "run_done", "run_id": events[0].data["run_id"] });
+    ensure!(last.name == "metadata" && last.id.is_some() && last.data == end, "{last:?}");
     Ok(())
 }
 

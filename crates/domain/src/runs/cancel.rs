@@ -8,7 +8,7 @@ use agent_server_storage::{
 };
 
 use super::end::error_json;
-use crate::{Caller, Domain, Error, Result, state::head_values};
+use crate::{Caller, Domain, Error, Result, ports::Event, state::head_values};
 
 const NOTHING: &str = "No runs found to cancel.";
 const ALL_OVER: &str = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs \
@@ -163,14 +163,18 @@ impl Domain {
             self.0.buffers.close(cancelled.lease);
             self.host().cancel(cancelled.lease);
         }
-        self.close_stream(cancelled.lease.run_id);
+        self.close_stream(cancelled.lease.run_id, cancelled.lease.thread_id);
         self.0.wake.notify_one();
     }
 
     /// Lets go of a run in flight whose row is gone already.
     pub(crate) fn abandon(&self, run: &Run) {
         let was_running = run.status == RunStatus::Running;
+        if !run.temporary {
+            let data = error_json("HTTPException", "404: Run not found");
+            let event = Event { name: "error".into(), data: data.get().to_owned().into() };
+            self.0.streams.push(run.run_id, self.now(), event);
+        }
         self.after_cancel(&Cancelled { lease: run.lease(), was_running });
-        self.0.streams.forget(run.run_id);
     }
 }

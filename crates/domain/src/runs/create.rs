@@ -117,7 +117,8 @@ impl Domain {
         if plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
             self.save_inflight(thread_id).await?;
         }
-        let listener = self.0.streams.open(run_id, resumable).listen(From::Start);
+        let log = self.0.streams.open_new(run_id, thread_id, resumable);
+        let listener = self.listen_to(log, From::Start);
         let decided = self
             .storage()
             .write(move |tx| {
@@ -292,7 +293,7 @@ impl Domain {
         let data =
             serde_json::json!({"run_id": lease.run_id.to_string(), "attempt": lease.attempt});
         let event = crate::ports::Event { name: "metadata".into(), data: data.to_string().into() };
-        self.0.streams.push(lease.run_id, self.now(), event);
+        self.emit(lease, event);
         Arc::clone(self.host()).start(slot, order);
     }
 }

@@ -132,10 +132,10 @@ impl Domain {
         }
         let Some(slot) = self.reserve(&run.graph_id) else { return Ok(false) };
         let resumable = kwargs::is_resumable(&run.kwargs);
-        let (run_id, now) = (run.run_id, self.now());
+        let (run_id, thread_id, now) = (run.run_id, run.thread_id, self.now());
         let order = self.storage().write(move |tx| claim(tx, run, now)).await?;
         let Some(order) = order else { return Ok(false) };
-        self.0.streams.open(run_id, resumable);
+        self.0.streams.open(run_id, thread_id, resumable);
         self.launch(slot, order);
         Ok(true)
     }
@@ -183,6 +183,8 @@ impl Domain {
             })
             .await?;
         if claimed {
+            let resumable = kwargs::is_resumable(&run.kwargs);
+            self.0.streams.open(run.run_id, run.thread_id, resumable);
             self.0.buffers.open(lease, run.temporary);
             let outcome = Outcome { ending: Ending::Error { error, message }, live: None };
             self.end_attempt(lease, outcome).await;

@@ -1,8 +1,9 @@
 //! How an attempt ends: one transaction for run, thread, checkpoints and live view; then the stream closes.
 
 use agent_server_storage::{
-    RawJson, Scope, ThreadId, Timestamp, WriteTx,
+    RawJson, RunId, Scope, ThreadId, Timestamp, WriteTx,
     checkpoints::SaverOp,
+    events::StoredEvent,
     runs::{Lease, Run, RunStatus},
     threads::{Changes, ThreadStatus},
 };
@@ -13,6 +14,7 @@ use crate::{
     Domain, Error, Result,
     ports::{Ending, Event, LiveState, Outcome},
     state::head_values,
+    stream::{self, Log, Logged},
 };
 
 /// What the end of an attempt means for the run.
@@ -85,6 +87,8 @@ struct End {
     values: Option<RawJson>,
     pending: bool,
     live: Option<LiveState>,
+    /// Events that are not stored yet.
+    events: Vec<StoredEvent>,
     now: Timestamp,
 }
 
@@ -102,6 +106,7 @@ impl End {
             return Ok(false);
         }
         tx.save(thread_id, &self.ops)?;
+        tx.append_events(run_id, &self.events)?;
         let Verdict::Over(_, failure) = self.verdict else { return Ok(true) };
         if self.temporary {
             tx.delete_thread(&Scope::Unrestricted, thread_id)?;
@@ -142,6 +147,7 @@ impl Domain {
         // Closed first: a straggling save cannot follow the end.
         let Some(buffer) = self.0.buffers.close(lease) else { return };
         let Outcome { mut ending, live } = outcome;
+        let log = self.0.streams.find(lease.run_id);
         let committed = {
             let _order = buffer.saving.lock().await;
             let Gathered { ops, values, pending, broken } =
@@ -151,30 +157,52 @@ impl Domain {
             }
             let stopping = self.0.draining.is_cancelled();
             let verdict = judge(ending, lease, self.0.options.max_attempts, stopping);
-            let (over, failure) = match &verdict {
-                Verdict::Over(_, failure) => (true, failure.clone()),
-                Verdict::Again | Verdict::TakenBack => (false, None),
+            let over = matches!(verdict, Verdict::Over(..));
+            let now = self.now();
+            let last = self.last_events(lease.run_id, &verdict, now);
+            let kept = log.as_deref().filter(|log| log.is_resumable());
+            let _events_order = match kept {
+                Some(log) => Some(log.saving().await),
+                None => None,
             };
+            let mut events = kept.map(Log::unsaved).unwrap_or_default();
+            let count = events.len();
+            if kept.is_some() {
+                events.extend(last.iter().map(Logged::stored));
+            }
             let temporary = buffer.temporary;
-            let end =
-                End { lease, temporary, verdict, ops, values, pending, live, now: self.now() };
+            let end = End { lease, temporary, verdict, ops, values, pending, live, events, now };
             let committed = self.storage().write(move |tx| end.commit(tx)).await;
-            committed.map(|held| (held, over, failure))
+            if let (Ok(true), Some(log)) = (&committed, kept) {
+                log.saved(count);
+            }
+            committed.map(|held| (held, over, last))
         };
         match committed {
-            Ok((true, true, failure)) => {
-                if let Some((error, message)) = failure {
-                    let data = error_json(&error, &message);
-                    let event = Event { name: "error".into(), data: data.get().to_owned().into() };
-                    self.0.streams.push(lease.run_id, self.now(), event);
+            Ok((true, true, last)) => {
+                if let Some(log) = &log {
+                    self.0.streams.publish(log, last, self.now());
                 }
-                self.close_stream(lease.run_id);
+                self.end_log(lease.run_id);
             }
             // Another attempt goes on with the same stream; or the lease was lost, and whoever took it ended the stream.
             Ok(_) => {}
             Err(error) => self.end_failed(lease, &error).await,
         }
         self.0.wake.notify_one();
+    }
+
+    /// What a run that is over still has to tell, stored with its end and sent after it.
+    fn last_events(&self, run_id: RunId, verdict: &Verdict, now: Timestamp) -> Vec<Logged> {
+        let Verdict::Over(_, failure) = verdict else { return vec![] };
+        let mut last = vec![];
+        if let Some((error, message)) = failure {
+            let data = error_json(error, message);
+            let event = Event { name: "error".into(), data: data.get().to_owned().into() };
+            last.push(self.0.streams.stamp(now, event, false));
+        }
+        last.push(self.0.streams.stamp(now, stream::done(run_id), true));
+        last
     }
 
     /// The end could not be committed. The run stays `running` in the database with nobody executing it: put it back as
@@ -211,27 +239,10 @@ impl Domain {
             }
         });
     }
-
-    /// Ends a run's stream; what a resumable run sent stays for a while.
-    pub(super) fn close_stream(&self, run_id: agent_server_storage::RunId) {
-        if !self.0.streams.close(run_id) {
-            return;
-        }
-        let domain = self.clone();
-        let keep = std::time::Duration::from_secs(self.0.options.replay_seconds);
-        self.0.tasks.spawn(async move {
-            tokio::select! {
-                () = domain.0.shutdown.cancelled() => {}
-                () = tokio::time::sleep(keep) => {}
-            }
-            domain.0.streams.forget(run_id);
-        });
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use agent_server_storage::RunId;
     use uuid::Uuid;
 
     use super::*;

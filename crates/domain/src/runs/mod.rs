@@ -23,7 +23,7 @@ use agent_server_storage::{
 
 use crate::{
     Caller, Domain, Error, Result,
-    stream::{EventId, From, Listener},
+    stream::{From, Listener, parse_id},
     threads::not_found,
 };
 
@@ -36,7 +36,7 @@ pub(crate) use sink::Sink;
 pub struct Joined {
     /// The run as it is now.
     pub run: Run,
-    /// Its events; `None` when it is over and nothing is kept.
+    /// Its events; `None` when it is over and none were asked for.
     pub listener: Option<Listener>,
 }
 
@@ -138,22 +138,23 @@ impl Domain {
     /// # Errors
     /// Storage failed.
     pub async fn listen(&self, run: Run, last_event_id: Option<&str>) -> Result<Joined> {
-        let place = |resumable: bool| match last_event_id {
-            Some(id) if resumable => From::After(EventId::parse(id)),
+        let resumable = kwargs::is_resumable(&run.kwargs);
+        // Text that is no id matches no event.
+        let from = match last_event_id.filter(|_| resumable).map(parse_id) {
+            Some(Some(id)) => From::After(id),
             _ => From::Now,
         };
         if let Some(log) = self.0.streams.find(run.run_id) {
-            let listener = log.listen(place(log.is_resumable()));
+            let listener = self.listen_to(log, from);
             return Ok(Joined { run, listener: Some(listener) });
         }
         if run.status.is_terminal() {
-            return Ok(Joined { run, listener: None });
+            return Ok(self.joined_late(run, from));
         }
         // In flight without a log: it was accepted by an earlier process. Make the log, then look again: had the run
         // ended in between, nobody would close what was just opened.
-        let resumable = kwargs::is_resumable(&run.kwargs);
-        let listener = self.0.streams.open(run.run_id, resumable).listen(From::Start);
         let (thread, id) = (run.thread_id, run.run_id);
+        let listener = self.listen_to(self.0.streams.open(id, thread, resumable), from);
         let again = self
             .storage()
             .read(Cost::Point, move |tx| {
@@ -164,8 +165,15 @@ impl Domain {
             Some(run) if !run.status.is_terminal() => Ok(Joined { run, listener: Some(listener) }),
             ended => {
                 self.0.streams.discard(id);
-                Ok(Joined { run: ended.unwrap_or(run), listener: None })
+                Ok(self.joined_late(ended.unwrap_or(run), from))
             }
         }
+    }
+
+    /// Joins a run that is over: what it has sent is in storage, if it is anywhere.
+    fn joined_late(&self, run: Run, from: From) -> Joined {
+        let listener =
+            matches!(from, From::After(_)).then(|| self.replay(run.thread_id, run.run_id, from));
+        Joined { run, listener }
     }
 }

@@ -108,7 +108,7 @@ impl Domain {
         let mut absorbed = Absorbed::default();
         if let Some(mut listener) = listener {
             let mut batch: Vec<Logged> = vec![];
-            while listener.next(&mut batch).await {
+            while listener.next(&mut batch).await? {
                 for logged in batch.drain(..) {
                     absorbed.absorb(&logged.event);
                 }

@@ -18,6 +18,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use crate::{
     Domain, Error, Inner, Result,
     ports::{Event, Outcome, RunSink, StoreAnswer, StoreOp},
+    stream::Save,
 };
 
 /// What one attempt produced and is not saved yet.
@@ -96,6 +97,31 @@ impl Gathered {
 }
 
 impl Domain {
+    /// Sends an event of an attempt to whoever listens. A stale attempt has no buffer any more: its late events must not
+    /// mix with its successor's.
+    pub(super) fn emit(&self, lease: Lease, event: Event) {
+        let Some(buffer) = self.0.buffers.get(lease) else { return };
+        match self.0.streams.push(lease.run_id, self.now(), event) {
+            Save::No => {}
+            Save::Soon => self.save_later(lease, buffer, self.save_delay()),
+            Save::Now => self.save_later(lease, buffer, Duration::ZERO),
+        }
+    }
+
+    fn save_delay(&self) -> Duration {
+        Duration::from_millis(self.0.options.save_delay_ms)
+    }
+
+    fn save_later(&self, lease: Lease, buffer: Arc<Buffer>, delay: Duration) {
+        let domain = self.clone();
+        self.0.tasks.spawn(async move {
+            tokio::time::sleep(delay).await;
+            if let Err(error) = domain.save_gathered(lease, &buffer).await {
+                tracing::debug!(%error, run_id = %lease.run_id, "an attempt could not save what it produced");
+            }
+        });
+    }
+
     /// Saves what the attempt has gathered. `Err` if it could not be, or the lease is not held any more.
     pub(super) async fn save_gathered(&self, lease: Lease, buffer: &Buffer) -> Result<()> {
         let _order = buffer.saving.lock().await;
@@ -106,9 +132,16 @@ impl Domain {
             }
             std::mem::take(&mut gathered.ops)
         };
-        if ops.is_empty() {
+        let log = self.0.streams.find(lease.run_id).filter(|log| log.is_resumable());
+        let _events_order = match &log {
+            Some(log) => Some(log.saving().await),
+            None => None,
+        };
+        let events = log.as_ref().map(|log| log.unsaved()).unwrap_or_default();
+        if ops.is_empty() && events.is_empty() {
             return Ok(());
         }
+        let (count, only_events) = (events.len(), ops.is_empty());
         let saved = self
             .storage()
             .write(move |tx| {
@@ -118,11 +151,16 @@ impl Domain {
                         lease.run_id
                     )));
                 }
-                Ok(tx.save(lease.thread_id, &ops)?)
+                tx.save(lease.thread_id, &ops)?;
+                Ok(tx.append_events(lease.run_id, &events)?)
             })
             .await;
-        if let Err(error) = &saved {
-            buffer.gathered.lock().broken = Some(error.to_string());
+        match (&saved, &log) {
+            // Events stay in the log until a save succeeds; saver operations have left the buffer.
+            (Err(_), _) if only_events => {}
+            (Err(error), _) => buffer.gathered.lock().broken = Some(error.to_string()),
+            (Ok(()), Some(log)) => log.saved(count),
+            (Ok(()), None) => {}
         }
         saved
     }
@@ -145,10 +183,7 @@ impl Sink {
 impl RunSink for Sink {
     fn event(&self, lease: Lease, event: Event) {
         let Some(domain) = self.domain() else { return };
-        // A stale attempt has no buffer any more: its late events must not mix with its successor's.
-        if domain.0.buffers.get(lease).is_some() {
-            domain.0.streams.push(lease.run_id, domain.now(), event);
-        }
+        domain.emit(lease, event);
     }
 
     fn save(&self, lease: Lease, op: SaverOp) {
@@ -157,14 +192,7 @@ impl RunSink for Sink {
         if !buffer.gathered.lock().add(op) {
             return;
         }
-        let delay = Duration::from_millis(domain.0.options.save_delay_ms);
-        let tasks = domain.0.tasks.clone();
-        tasks.spawn(async move {
-            tokio::time::sleep(delay).await;
-            if let Err(error) = domain.save_gathered(lease, &buffer).await {
-                tracing::debug!(%error, run_id = %lease.run_id, "checkpoints were not saved");
-            }
-        });
+        domain.save_later(lease, buffer, domain.save_delay());
     }
 
     async fn flush(&self, lease: Lease) -> Result<()> {

@@ -173,7 +173,10 @@ impl ThreadRuns for Api {
 }
 
 /// An event stream with its headers.
-pub(super) fn event_stream(body: axum::body::Body, locations: [(HeaderName, String); 2]) -> Raw {
+pub(super) fn event_stream(
+    body: axum::body::Body,
+    locations: impl IntoIterator<Item = (HeaderName, String)>,
+) -> Raw {
     let mut raw = Raw::new(body)
         .with_header(header::CACHE_CONTROL, "no-store")
         .with_header(HeaderName::from_static("x-accel-buffering"), "no");

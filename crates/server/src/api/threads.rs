@@ -13,8 +13,10 @@ use agent_server_domain::{
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Api, Result, body_id, caller, page, pagination};
-use crate::{convert, not_implemented};
+use super::{
+    Api, Result, body_id, caller, page, pagination, query_names, thread_runs::event_stream,
+};
+use crate::{convert, disconnect::OnDisconnect, error::invalid, not_implemented, sse};
 
 impl Threads for Api {
     async fn create_thread(
@@ -269,11 +271,16 @@ impl Threads for Api {
     async fn join_thread_stream(
         &self,
         cx: Context,
-        _path: JoinThreadStreamPath,
-        _query: JoinThreadStreamQuery,
-        _headers: JoinThreadStreamHeaders,
+        path: JoinThreadStreamPath,
+        query: JoinThreadStreamQuery,
+        headers: JoinThreadStreamHeaders,
     ) -> Result<JoinThreadStreamResponse> {
-        Err(not_implemented::operation(&cx))
+        let modes = thread_modes(&[query.stream_modes, query.stream_mode].concat())?;
+        let (id, last) = (path.thread_id.into(), headers.last_event_id.as_deref());
+        let listener = self.domain.join_thread(&caller(&cx), id, last).await?;
+        let filter = sse::Filter::Thread(modes);
+        let body = self.event_body(Some(listener), filter, OnDisconnect::go_on());
+        Ok(JoinThreadStreamResponse::EventStream(event_stream(body, [])))
     }
 }
 
@@ -294,6 +301,20 @@ impl Api {
         let states: Vec<&str> = states.iter().map(RawJson::get).collect();
         Ok(format!("[{}]", states.join(",")).into())
     }
+}
+
+/// Modes of a thread's stream: names, lists with commas, or JSON arrays; those of runs when none is given.
+fn thread_modes(values: &[String]) -> Result<Vec<sse::ThreadMode>> {
+    let names = query_names(values);
+    let names = names.iter().flat_map(|name| name.split(',')).map(str::trim);
+    let modes: Vec<_> = names
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            sse::ThreadMode::parse(name)
+                .ok_or_else(|| invalid(format!("Invalid stream mode: {name}")))
+        })
+        .collect::<Result<_>>()?;
+    Ok(if modes.is_empty() { vec![sse::ThreadMode::RunModes] } else { modes })
 }
 
 /// The checkpoint id of a history's `before`: a flat checkpoint, a config around one, or the bare id.
@@ -364,7 +385,8 @@ fn thread_partial(thread: &Thread, select: &[types::ThreadSelect]) -> types::Thr
 
 #[cfg(test)]
 mod tests {
-    use super::before_id;
+    use super::{before_id, thread_modes};
+    use crate::sse::ThreadMode::{Lifecycle, RunModes, StateUpdate};
 
     #[test]
     fn before_is_read_in_every_form_that_clients_send() {
@@ -376,5 +398,20 @@ mod tests {
             assert_eq!(before_id(json.as_bytes()).as_deref(), Some("1ef"), "{json}");
         }
         assert_eq!(before_id(b"{}"), None);
+    }
+
+    #[test]
+    fn modes_are_read_in_every_form_that_clients_send() {
+        let modes = |values: &[&str]| {
+            let values: Vec<_> = values.iter().map(|value| (*value).to_owned()).collect();
+            thread_modes(&values).ok()
+        };
+        assert_eq!(modes(&[]), Some(vec![RunModes]));
+        assert_eq!(modes(&[""]), Some(vec![RunModes]));
+        let both = Some(vec![Lifecycle, StateUpdate]);
+        assert_eq!(modes(&["lifecycle", "state_update"]), both);
+        assert_eq!(modes(&["lifecycle, state_update"]), both);
+        assert_eq!(modes(&[r#"["lifecycle","state_update"]"#]), both);
+        assert_eq!(modes(&["lifecycle,bogus"]), None);
     }
 }

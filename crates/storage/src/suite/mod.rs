@@ -7,6 +7,7 @@
 
 pub mod assistants;
 pub mod checkpoints;
+pub mod events;
 pub mod histories;
 pub mod queue;
 pub mod runs;
@@ -44,6 +45,8 @@ macro_rules! storage_suite {
                 special_writes_replace_others_stay, writes_are_in_order, records_show_rendered_parts, records_filter,
                 live_state_belongs_to_the_head, deleting_a_run_keeps_shared_blobs, scope_hides, late_save_is_refused,
                 large_blobs_come_back;
+            events: come_back_in_order, pages_are_bounded, of_a_run_or_of_the_thread, old_ones_are_not_shown_and_swept,
+                go_away_with_run_and_thread, scope_hides, storing_twice_is_storing_once, last_id_is_known;
             histories: every_version_comes_back, deleted_runs_do_not_touch_others, rendered_anew_does_not_touch_others;
             store: put_get_delete, search_by_prefix_and_page, search_filters, unknown_operator_is_refused,
                 expired_items_are_gone, namespaces_are_listed, metadata_scope_is_refused;
