@@ -174,7 +174,6 @@ async def test_a_wrong_selection_is_422(http, thread):
         ("POST", "/threads/{thread}/copy", None, "copy_thread"),
         ("POST", "/threads/prune", {"thread_ids": []}, "prune_threads"),
         ("GET", "/threads/{thread}/storage", None, "get_thread_storage"),
-        ("GET", "/threads/{thread}/stream", None, "join_thread_stream"),
         ("POST", "/runs/cancel", {"status": "all"}, "cancel_runs"),
         ("POST", "/runs/batch", [{"assistant_id": "simple"}], "create_run_batch"),
         ("POST", "/runs/crons", {"assistant_id": "simple", "schedule": "* * * * *"}, "create_cron"),
