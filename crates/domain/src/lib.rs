@@ -34,11 +34,19 @@ pub struct Options {
     pub replay_seconds: u64,
     /// Most bytes of events that one run keeps in memory for its listeners.
     pub log_bytes: usize,
+    /// Lifetime of threads that are made without one; `None` is for ever.
+    pub thread_ttl: Option<storage::threads::Ttl>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_attempts: 3, save_delay_ms: 20, replay_seconds: 120, log_bytes: 64 << 20 }
+        Self {
+            max_attempts: 3,
+            save_delay_ms: 20,
+            replay_seconds: 120,
+            log_bytes: 64 << 20,
+            thread_ttl: None,
+        }
     }
 }
 
@@ -84,7 +92,9 @@ struct Inner {
     buffers: runs::Buffers,
     /// Wakes the dispatcher.
     wake: tokio::sync::Notify,
-    /// Background tasks: saves in progress, the dispatcher. Awaited at shutdown.
+    /// Wakes the sweep of threads whose lifetime is over.
+    lifetimes: tokio::sync::Notify,
+    /// Background tasks: saves in progress, the dispatcher, the sweep. Awaited at shutdown.
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -106,6 +116,7 @@ impl Domain {
             options,
             buffers: runs::Buffers::default(),
             wake: tokio::sync::Notify::new(),
+            lifetimes: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         }))
@@ -129,6 +140,8 @@ impl Domain {
         self.register_graphs().await?;
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.dispatch_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.expiry_loop().await });
         Ok(())
     }
 

@@ -25,5 +25,6 @@ pub(crate) fn resolve(from: &Sources<'_>) -> Result<Options> {
             || default.replay_seconds,
         ),
         log_bytes: first([args.log_bytes, file.log_bytes], || default.log_bytes),
+        ..default
     })
 }

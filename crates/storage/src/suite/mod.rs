@@ -7,8 +7,10 @@
 
 pub mod assistants;
 pub mod checkpoints;
+pub mod expiry;
 pub mod queue;
 pub mod runs;
+pub mod saved;
 pub mod store;
 pub mod threads;
 pub mod transactions;
@@ -43,6 +45,10 @@ macro_rules! storage_suite {
                 special_writes_replace_others_stay, writes_are_in_order, records_show_rendered_parts, records_filter,
                 live_state_belongs_to_the_head, deleting_a_run_keeps_shared_blobs, scope_hides, late_save_is_refused,
                 large_blobs_come_back;
+            saved: a_copy_is_whole_and_apart, large_rows_are_copied, pruning_keeps_the_newest_of_each_namespace,
+                pruning_spares_values_that_ancestors_complete, usage_counts_rows_and_bytes;
+            expiry: a_lifetime_comes_back, lifetimes_end_in_order_and_are_put_off, busy_threads_do_not_expire,
+                a_settled_end_comes_again_after_a_change;
             store: put_get_delete, search_by_prefix_and_page, search_filters, unknown_operator_is_refused,
                 expired_items_are_gone, namespaces_are_listed, metadata_scope_is_refused;
             transactions: refusal_undoes_only_itself, a_write_sees_its_own_changes, a_read_is_one_snapshot,
@@ -125,6 +131,7 @@ fn thread(n: u32) -> Thread {
         values: None,
         interrupts: None,
         error: None,
+        ttl: None,
     }
 }
 
