@@ -85,7 +85,7 @@ pub(super) async fn thread_exists(stage: Stage<'_>) -> Result<Told> {
 }
 
 pub(super) async fn copy_of_nothing(stage: Stage<'_>) -> Result<Told> {
-    Ok(Told::Refused(stage.plain.path("thread_id", NEVER), "Conflict".to_owned()))
+    Ok(Told::Refused(stage.plain.path("thread_id", new_id()), "Conflict".to_owned()))
 }
 
 pub(super) async fn ids_not_uuids(stage: Stage<'_>) -> Result<Told> {
