@@ -171,9 +171,6 @@ async def test_a_wrong_selection_is_422(http, thread):
         ("GET", "/assistants/{assistant}/subgraphs", None, "get_assistant_subgraphs"),
         ("POST", "/assistants/{assistant}/versions", {}, "get_assistant_versions"),
         ("POST", "/assistants/{assistant}/latest", {"version": 1}, "set_latest_assistant_version"),
-        ("POST", "/threads/{thread}/copy", None, "copy_thread"),
-        ("POST", "/threads/prune", {"thread_ids": []}, "prune_threads"),
-        ("GET", "/threads/{thread}/storage", None, "get_thread_storage"),
         ("POST", "/runs/cancel", {"status": "all"}, "cancel_runs"),
         ("POST", "/runs/batch", [{"assistant_id": "simple"}], "create_run_batch"),
         ("POST", "/runs/crons", {"assistant_id": "simple", "schedule": "* * * * *"}, "create_cron"),
@@ -202,8 +199,6 @@ async def test_a_field_of_a_later_version_is_refused_instead_of_ignored(http, th
             "webhook",
             "create_run",
         ),
-        ("/threads", {"ttl": {"ttl": 1}}, "ttl", "create_thread"),
-        ("/threads/search", {"extract": {"a": "values.a"}}, "extract", "search_threads"),
     ]:
         answer = await http.post(path, json=body)
         assert (answer.status_code, answer.json()) == (

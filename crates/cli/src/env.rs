@@ -17,6 +17,8 @@ pub(crate) mod upstream {
     pub(crate) const BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS: &str = "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS";
     /// How long the events of a resumable run stay replayable, seconds.
     pub(crate) const RESUMABLE_STREAM_TTL_SECONDS: &str = "RESUMABLE_STREAM_TTL_SECONDS";
+    /// Lifetime of threads that are made without one: minutes, or the object of `checkpointer.ttl`.
+    pub(crate) const LANGGRAPH_THREAD_TTL: &str = "LANGGRAPH_THREAD_TTL";
     /// Largest request body, bytes.
     pub(crate) const HTTP_MAX_REQUEST_BODY_BYTES: &str = "HTTP_MAX_REQUEST_BODY_BYTES";
     /// Address to listen on; `serve` only.

@@ -18,6 +18,9 @@ pub enum Error {
     /// A value that the graph library or a rule refused (the wire's 400).
     #[error("{0}")]
     Refused(String),
+    /// What was asked for is there, but without something that was asked for too (the wire's 201, with an error body).
+    #[error("{0}")]
+    Incomplete(String),
     /// The graph itself is broken or not there (the wire's 424).
     #[error("{0}")]
     BadGraph(String),

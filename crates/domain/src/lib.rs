@@ -38,6 +38,8 @@ pub struct Options {
     pub shutdown_grace_seconds: u64,
     /// Most bytes of events that one run keeps in memory for its listeners.
     pub log_bytes: usize,
+    /// Lifetime of threads that are made without one; `None` is for ever.
+    pub thread_ttl: Option<storage::threads::Ttl>,
 }
 
 impl Default for Options {
@@ -48,6 +50,7 @@ impl Default for Options {
             replay_seconds: 120,
             shutdown_grace_seconds: 180,
             log_bytes: 64 << 20,
+            thread_ttl: None,
         }
     }
 }
@@ -96,7 +99,9 @@ struct Inner {
     buffers: runs::Buffers,
     /// Wakes the dispatcher.
     wake: tokio::sync::Notify,
-    /// Background tasks: saves in progress, the dispatcher. Awaited at shutdown.
+    /// Wakes the sweep of threads whose lifetime is over.
+    lifetimes: tokio::sync::Notify,
+    /// Background tasks: saves in progress, the dispatcher, the sweep. Awaited at shutdown.
     tasks: TaskTracker,
     /// Cancelled when everything ends.
     shutdown: CancellationToken,
@@ -123,6 +128,7 @@ impl Domain {
             options,
             buffers: runs::Buffers::default(),
             wake: tokio::sync::Notify::new(),
+            lifetimes: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             draining: shutdown.child_token(),
             shutdown,
@@ -148,6 +154,8 @@ impl Domain {
         self.register_graphs().await?;
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.dispatch_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.expiry_loop().await });
         Ok(())
     }
 

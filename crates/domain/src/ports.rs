@@ -167,16 +167,25 @@ pub enum Question {
         /// Node to write as.
         as_node: Option<String>,
     },
+    /// Apply supersteps one after the other as if nodes had written them; answered like an update.
+    Supersteps {
+        /// Thread.
+        thread_id: ThreadId,
+        /// Runnable config with `configurable`.
+        config: RawJson,
+        /// Array of supersteps: `{"updates": [{"values", "command", "as_node"}]}`; a command wins over values.
+        supersteps: RawJson,
+    },
 }
 
 /// The answer to a [`Question`].
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The answer itself. `UpdateState`: the new config, `{"configurable": {…}}`.
+    /// The answer itself. `UpdateState`, `Supersteps`: the new config, `{"configurable": {…}}`.
     pub json: RawJson,
-    /// `State` of the head and `UpdateState`: the live view after it.
+    /// `State` of the head, `UpdateState` and `Supersteps`: the live view after it.
     pub live: Option<LiveState>,
-    /// `UpdateState`: what is to be saved, in order; nothing is saved yet.
+    /// `UpdateState`, `Supersteps`: what is to be saved, in order; nothing is saved yet.
     pub ops: Vec<SaverOp>,
 }
 

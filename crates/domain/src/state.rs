@@ -3,8 +3,10 @@
 //! Source: reference/runs-and-threads.md, section 4; reference/langgraph-python-worker.md, section 6 (the live and the
 //! record view of a checkpoint).
 
+use std::collections::BTreeMap;
+
 use agent_server_storage::{
-    Cost, Map, RawJson, ReadTx, ThreadId,
+    Cost, Map, RawJson, ReadTx, ThreadId, Timestamp, WriteTx,
     checkpoints::{Filter, Record},
     threads::{Changes, Columns, Thread, ThreadStatus},
 };
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Caller, Domain, Error, Result,
-    ports::{LiveState, Question},
+    ports::{Answer, LiveState, Question},
     threads::not_found,
 };
 
@@ -100,7 +102,7 @@ enum View {
 }
 
 /// Times of states: microseconds and a numeric offset, no fraction on a whole second.
-fn time_text(time: agent_server_storage::Timestamp) -> String {
+fn time_text(time: Timestamp) -> String {
     use chrono::{SecondsFormat, Timelike};
     let format = if time.nanosecond() == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
     time.to_rfc3339_opts(format, false)
@@ -358,9 +360,7 @@ impl Domain {
         if thread.status == ThreadStatus::Busy {
             return Err(Error::Conflict(BUSY.into()));
         }
-        let graph_id = graph_of(&thread).ok_or_else(|| {
-            Error::Refused(format!("Thread '{id}' has no assigned graph ID. Run it once, or create it with a graph_id in its metadata."))
-        })?;
+        let graph_id = graph_of(&thread).ok_or_else(|| Error::Refused(no_graph(id)))?;
         self.ready_graph(&graph_id)?;
         let mut configurable = match thread.config.get("configurable") {
             Some(Value::Object(map)) => map.clone(),
@@ -381,33 +381,13 @@ impl Domain {
         };
         let answer = self.host().ask(&graph_id, question).await?;
         let now = self.now();
-        let (ops, live) = (answer.ops, answer.live);
+        let place = answer.json.clone();
         self.storage()
             .write(move |tx| {
                 if !tx.inflight_runs(id)?.is_empty() {
                     return Err(Error::Conflict(BUSY.into()));
                 }
-                tx.save(id, &ops)?;
-                let mut changes = Changes {
-                    updated_at: Some(now),
-                    state_updated_at: Some(now),
-                    error: Some(Some(RawJson::null())),
-                    ..Default::default()
-                };
-                if let Some(live) = &live {
-                    if let Some(checkpoint) = &live.checkpoint_id {
-                        tx.put_live_state(id, checkpoint, &live.state)?;
-                    }
-                    let status =
-                        if live.pending { ThreadStatus::Interrupted } else { ThreadStatus::Idle };
-                    changes.status = Some(status);
-                    changes.values = Some(values_of(&live.state)?);
-                    changes.interrupts = Some(Some(live.interrupts.clone()));
-                }
-                if !tx.update_thread(&Default::default(), id, &changes)? {
-                    return Err(not_found(id));
-                }
-                Ok(())
+                save_update(tx, id, &answer, now)
             })
             .await?;
         self.tell_state(caller, id).await;
@@ -415,7 +395,7 @@ impl Domain {
         struct Config {
             configurable: Map,
         }
-        let config: Config = answer.json.parse().map_err(|error| {
+        let config: Config = place.parse().map_err(|error| {
             Error::Internal(format!("a worker answered an update with an odd config: {error}"))
         })?;
         Ok(config.configurable)
@@ -434,7 +414,88 @@ pub(crate) fn values_of(state: &RawJson) -> Result<Option<RawJson>> {
     Ok(Some(parsed.values))
 }
 
+/// Saves what a graph made of an update, and shows it on the thread.
+pub(crate) fn save_update(
+    tx: &dyn WriteTx,
+    id: ThreadId,
+    answer: &Answer,
+    now: Timestamp,
+) -> Result<()> {
+    tx.save(id, &answer.ops)?;
+    let mut changes = Changes {
+        updated_at: Some(now),
+        state_updated_at: Some(now),
+        error: Some(Some(RawJson::null())),
+        ..Default::default()
+    };
+    if let Some(live) = &answer.live {
+        if let Some(checkpoint) = &live.checkpoint_id {
+            tx.put_live_state(id, checkpoint, &live.state)?;
+        }
+        let status = if live.pending { ThreadStatus::Interrupted } else { ThreadStatus::Idle };
+        changes.status = Some(status);
+        changes.values = Some(values_of(&live.state)?);
+        changes.interrupts = Some(Some(live.interrupts.clone()));
+    }
+    if !tx.update_thread(&Default::default(), id, &changes)? {
+        return Err(not_found(id));
+    }
+    Ok(())
+}
+
+/// What a thread's row shows of its newest root checkpoint.
+pub(crate) struct HeadView {
+    pub(crate) values: RawJson,
+    /// Object task id → interrupts.
+    pub(crate) interrupts: RawJson,
+    /// Whether tasks remain.
+    pub(crate) pending: bool,
+}
+
+/// The view of the thread's head; `None` without checkpoints, and when no worker has rendered the newest.
+pub(crate) fn head_view(tx: &dyn ReadTx, id: ThreadId) -> Result<Option<HeadView>> {
+    #[derive(Deserialize)]
+    struct Shown {
+        values: RawJson,
+        next: Vec<RawJson>,
+        tasks: Vec<ShownTask>,
+    }
+    #[derive(Deserialize)]
+    struct ShownTask {
+        id: String,
+        interrupts: Vec<RawJson>,
+    }
+    let state = match tx.get_live_state(&Default::default(), id)? {
+        Some(live) => Some(live),
+        None => {
+            let records = tx.list_records(&Default::default(), id, &Filter::default(), 1)?;
+            let record = records.first();
+            record.map(|record| assemble(id, record, View::Live)).transpose()?.flatten()
+        }
+    };
+    let Some(state) = state else { return Ok(None) };
+    let shown: Shown = state
+        .parse()
+        .map_err(|error| Error::Internal(format!("the state of thread {id} is odd: {error}")))?;
+    // Sorted by id, which is as good as any order.
+    let interrupts: BTreeMap<_, _> = shown
+        .tasks
+        .into_iter()
+        .filter(|task| !task.interrupts.is_empty())
+        .map(|task| (task.id, task.interrupts))
+        .collect();
+    let (values, pending) = (shown.values, !shown.next.is_empty());
+    Ok(Some(HeadView { values, interrupts: RawJson::of(&interrupts), pending }))
+}
+
+/// Why a thread's state cannot be updated.
+pub(crate) fn no_graph(id: ThreadId) -> String {
+    format!(
+        "Thread '{id}' has no assigned graph ID. Run it once, or create it with a graph_id in its metadata."
+    )
+}
+
 /// The graph that made the thread's checkpoints.
-fn graph_of(thread: &Thread) -> Option<String> {
+pub(crate) fn graph_of(thread: &Thread) -> Option<String> {
     thread.metadata.get("graph_id").and_then(Value::as_str).map(str::to_owned)
 }

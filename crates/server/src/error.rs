@@ -47,6 +47,7 @@ impl IntoResponse for Error {
             E::Conflict(_) => StatusCode::CONFLICT,
             E::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             E::Refused(_) => StatusCode::BAD_REQUEST,
+            E::Incomplete(_) => StatusCode::CREATED,
             E::BadGraph(_) => StatusCode::FAILED_DEPENDENCY,
             E::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             E::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,

@@ -50,6 +50,7 @@ fn thread(n: u128) -> Thread {
         values: Some(RawJson::of(&json!({"messages": [{"type": "human", "content": "hello"}]}))),
         interrupts: Some(RawJson::trusted("{}")),
         error: Some(RawJson::null()),
+        ttl: None,
     }
 }
 

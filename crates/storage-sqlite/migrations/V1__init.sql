@@ -32,7 +32,8 @@ CREATE TABLE assistant_version (
     PRIMARY KEY (assistant_id, version)
 ) STRICT;
 
--- `thread_key` keeps the rows below a thread small and is never shown to anybody.
+-- `thread_key` keeps the rows below a thread small and is never shown to anybody. `ttl` is in microseconds; `settled` is
+-- the `updated_at` whose end of the lifetime has been carried out.
 CREATE TABLE thread (
     thread_key INTEGER NOT NULL PRIMARY KEY,
     thread_id BLOB NOT NULL UNIQUE,
@@ -41,12 +42,17 @@ CREATE TABLE thread (
     state_updated_at INTEGER NOT NULL,
     status TEXT NOT NULL,
     metadata TEXT NOT NULL,
-    config TEXT NOT NULL
+    config TEXT NOT NULL,
+    ttl_strategy TEXT,
+    ttl INTEGER,
+    settled INTEGER
 ) STRICT;
 CREATE INDEX thread_by_updated ON thread (updated_at, thread_id);
 CREATE INDEX thread_by_created ON thread (created_at, thread_id);
 -- Nearly all threads are idle: those are found by walking thread_by_updated.
 CREATE INDEX thread_by_status ON thread (status, updated_at, thread_id) WHERE status <> 'idle';
+-- Every change puts the end of the lifetime off.
+CREATE INDEX thread_by_expiry ON thread (updated_at + ttl) WHERE ttl IS NOT NULL AND settled IS NOT updated_at;
 
 -- Apart from `thread`, so that a change of status does not rewrite the values. `live` is the live view, made for the
 -- checkpoint `live_id`.

@@ -2,7 +2,7 @@
 
 use agent_server_storage::{
     RawJson, Result, Scope, ThreadId,
-    checkpoints::{Base, Blob, CheckpointTuple, Filter, Read, Record, TaskWrite},
+    checkpoints::{Base, Blob, CheckpointTuple, Filter, Read, Record, TaskWrite, ThreadUsage},
 };
 use rusqlite::{Row, params, types::Value};
 
@@ -128,6 +128,10 @@ impl Read for Tx<'_> {
             [key],
             |row| Fields::new("thread_state", row).json(1),
         )
+    }
+
+    fn checkpoint_usage(&self, scope: &Scope, thread: ThreadId) -> Result<Option<ThreadUsage>> {
+        self.thread_key(scope, thread)?.map(|key| self.usage(key)).transpose()
     }
 }
 

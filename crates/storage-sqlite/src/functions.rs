@@ -4,28 +4,45 @@ use agent_server_storage::{Map, contains};
 use rusqlite::{
     Connection, Error,
     functions::{Context, FunctionFlags},
-    types::ValueRef,
+    types::{Value, ValueRef},
 };
-use serde_json::Value;
+use serde_json::Value as Json;
 
-use crate::{item_filter, zip};
+use crate::{item_filter, json_path::with_text, zip};
 
 /// Registers the functions.
 ///
 /// * `json_contains(json, needle)`: containment as [`contains`] decides it; a null column contains nothing;
 /// * `item_matches(value, filter)`: the filter language of the store;
+/// * `with_text(json, path, text)`: JSON as it is stored, with another string at `path` if there is a string; names of
+///   members are separated by dots, `*` is every element;
 /// * `fold(text)`: lower case in every script, for comparing without regard to case.
 pub(crate) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("json_contains", 2, flags, |context| {
-        let needle = context.get_or_create_aux(1, parse::<Value>)?;
+        let needle = context.get_or_create_aux(1, parse::<Json>)?;
         with_json(context, |value| contains(value, &needle))
     })?;
     connection.create_scalar_function("item_matches", 2, flags, |context| {
         let filter = context.get_or_create_aux(1, parse::<Map>)?;
         with_json(context, |value| item_filter::matches(value, &filter))
+    })?;
+    connection.create_scalar_function("with_text", 3, flags, |context| {
+        let column = context.get_raw(0);
+        if column == ValueRef::Null {
+            return Ok(Value::Null);
+        }
+        let (path, text) = (context.get_raw(1).as_str()?, context.get_raw(2).as_str()?);
+        let path: Vec<_> = path.split('.').collect();
+        let changed = zip::unpack_text(column, |json| with_text(json, &path, text))
+            .map_err(|why| Error::UserFunctionError(why.into()))?
+            .map_err(|error| Error::UserFunctionError(error.into()))?;
+        Ok(match zip::pack_text(&changed) {
+            zip::Json::Text(text) => Value::Text(text.to_owned()),
+            zip::Json::Blob(bytes) => Value::Blob(bytes),
+        })
     })?;
     connection.create_scalar_function("fold", 1, flags, |context| {
         Ok(context.get_raw(0).as_str()?.to_lowercase())
@@ -39,12 +56,12 @@ fn parse<T: serde::de::DeserializeOwned>(
     Ok(serde_json::from_str(argument.as_str()?)?)
 }
 
-fn with_json(context: &Context<'_>, test: impl FnOnce(&Value) -> bool) -> rusqlite::Result<bool> {
+fn with_json(context: &Context<'_>, test: impl FnOnce(&Json) -> bool) -> rusqlite::Result<bool> {
     let column = context.get_raw(0);
     if column == ValueRef::Null {
         return Ok(false);
     }
-    let value: Value = zip::unpack_text(column, |text| serde_json::from_str(text))
+    let value: Json = zip::unpack_text(column, |text| serde_json::from_str(text))
         .map_err(|why| Error::UserFunctionError(why.into()))?
         .map_err(|error| Error::UserFunctionError(error.into()))?;
     Ok(test(&value))

@@ -78,6 +78,16 @@ impl Write for Tx<'_> {
         }
         by_namespace.keys().try_for_each(|ns| self.sweep_blobs(key, ns))
     }
+
+    fn copy_checkpoints(&self, from: ThreadId, to: ThreadId) -> Result<()> {
+        let (from, key) = (self.existing_thread(from)?, self.existing_thread(to)?);
+        self.copy(from, key, to)
+    }
+
+    fn prune_checkpoints(&self, thread: ThreadId) -> Result<bool> {
+        let key = self.existing_thread(thread)?;
+        self.keep_latest(key)
+    }
 }
 
 impl Tx<'_> {
@@ -206,7 +216,7 @@ impl Tx<'_> {
     }
 
     /// Removes the values that no checkpoint of the namespace refers to.
-    fn sweep_blobs(&self, key: i64, ns: &str) -> Result<()> {
+    pub(crate) fn sweep_blobs(&self, key: i64, ns: &str) -> Result<()> {
         let mut used = HashSet::new();
         self.all(
             "SELECT checkpoint_id, refs FROM checkpoint WHERE thread_key = ?1 AND ns = ?2",

@@ -1,8 +1,10 @@
 //! Threads. Their large columns live in `thread_state`, so that a change of status does not rewrite them.
 
 use agent_server_storage::{
-    Page, RawJson, Result, Scope, SortOrder, ThreadId,
-    threads::{Changes, Columns, Filter, Read, SortBy, Thread, ThreadStatus, Write},
+    Page, RawJson, Result, Scope, SortOrder, ThreadId, Timestamp,
+    threads::{
+        Changes, Columns, Filter, Read, SortBy, Thread, ThreadStatus, Ttl, TtlStrategy, Write,
+    },
 };
 use rusqlite::{Row, ToSql, params};
 
@@ -22,6 +24,10 @@ fn header(fields: &Fields<'_>) -> Result<Thread> {
         status: fields.word(4, ThreadStatus::parse)?,
         metadata: fields.map(5)?,
         config: fields.map(6)?,
+        ttl: match fields.get(8)? {
+            Some(micros) => Some(Ttl { strategy: fields.word(7, TtlStrategy::parse)?, micros }),
+            None => None,
+        },
         values: None,
         interrupts: None,
         error: None,
@@ -31,9 +37,9 @@ fn header(fields: &Fields<'_>) -> Result<Thread> {
 fn full(row: &Row<'_>) -> Result<Thread> {
     let fields = Fields::new("thread", row);
     Ok(Thread {
-        values: fields.opt_json(7)?,
-        interrupts: fields.opt_json(8)?,
-        error: fields.opt_json(9)?,
+        values: fields.opt_json(9)?,
+        interrupts: fields.opt_json(10)?,
+        error: fields.opt_json(11)?,
         ..header(&fields)?
     })
 }
@@ -44,12 +50,13 @@ type Selection = (&'static str, fn(&Row<'_>) -> Result<Thread>);
 fn selection(columns: Columns) -> Selection {
     match columns {
         Columns::Header => (
-            "SELECT thread_id, created_at, updated_at, state_updated_at, status, metadata, config FROM thread",
+            "SELECT thread_id, created_at, updated_at, state_updated_at, status, metadata, config, \
+             ttl_strategy, ttl FROM thread",
             |row| header(&Fields::new("thread", row)),
         ),
         Columns::Full => (
-            "SELECT thread_id, created_at, updated_at, state_updated_at, status, metadata, config, state_values, \
-             interrupts, error FROM thread LEFT JOIN thread_state USING (thread_key)",
+            "SELECT thread_id, created_at, updated_at, state_updated_at, status, metadata, config, \
+             ttl_strategy, ttl, state_values, interrupts, error FROM thread LEFT JOIN thread_state USING (thread_key)",
             full,
         ),
     }
@@ -120,13 +127,38 @@ impl Read for Tx<'_> {
         let sql = format!("SELECT count(*) FROM thread{}", condition.sql());
         self.count(&sql, condition.params())
     }
+
+    fn expired_threads(&self, now: Timestamp, limit: u32) -> Result<Vec<Thread>> {
+        let (select, read) = selection(Columns::Header);
+        let sql = format!(
+            "{select} INDEXED BY thread_by_expiry WHERE {EXPIRES} AND updated_at + ttl <= ?1 AND status <> 'busy' \
+             ORDER BY updated_at + ttl LIMIT ?2",
+        );
+        self.all(&sql, params![micros(now), limit], read)
+    }
+
+    fn next_expiry(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        let at_rest = format!(
+            "SELECT updated_at + ttl FROM thread INDEXED BY thread_by_expiry WHERE {EXPIRES} AND status <> 'busy' \
+             ORDER BY updated_at + ttl LIMIT 1",
+        );
+        let at_rest = self.first(&at_rest, [], |row| row.get::<_, i64>(0).sql())?;
+        // The end of its runs will change a busy thread, and puts the end of its lifetime off.
+        let busy = "SELECT min(ttl) FROM thread WHERE status = 'busy' AND status <> 'idle'";
+        let busy = self.first(busy, [], |row| row.get::<_, Option<i64>>(0).sql())?.flatten();
+        let next = at_rest.into_iter().chain(busy.map(|ttl| micros(now) + ttl)).min();
+        Ok(next.and_then(Timestamp::from_timestamp_micros))
+    }
 }
+
+/// The condition of the index `thread_by_expiry`, word for word, so that it is found.
+const EXPIRES: &str = "ttl IS NOT NULL AND settled IS NOT updated_at";
 
 impl Write for Tx<'_> {
     fn insert_thread(&self, thread: &Thread) -> Result<()> {
         let key = self.first(
-            "INSERT INTO thread (thread_id, created_at, updated_at, state_updated_at, status, metadata, config) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (thread_id) DO NOTHING RETURNING thread_key",
+            "INSERT INTO thread (thread_id, created_at, updated_at, state_updated_at, status, metadata, config, \
+             ttl_strategy, ttl) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (thread_id) DO NOTHING RETURNING thread_key",
             params![
                 thread.thread_id.0.as_bytes(),
                 micros(thread.created_at),
@@ -135,6 +167,8 @@ impl Write for Tx<'_> {
                 thread.status.as_str(),
                 map_text(&thread.metadata),
                 map_text(&thread.config),
+                thread.ttl.map(|ttl| ttl.strategy.as_str()),
+                thread.ttl.map(|ttl| ttl.micros),
             ],
             |row| row.get::<_, i64>(0).sql(),
         )?;
@@ -159,6 +193,8 @@ impl Write for Tx<'_> {
         set.add("status", changes.status.map(ThreadStatus::as_str));
         set.add("metadata", changes.metadata.as_ref().map(map_text));
         set.add("config", changes.config.as_ref().map(map_text));
+        set.add("ttl_strategy", changes.ttl.map(|ttl| ttl.strategy.as_str()));
+        set.add("ttl", changes.ttl.map(|ttl| ttl.micros));
         if !set.names.is_empty() {
             // Only the columns that change: naming an indexed column rewrites its index.
             let assignments: Vec<_> = set.names.iter().map(|name| format!("{name} = ?")).collect();
@@ -174,6 +210,12 @@ impl Write for Tx<'_> {
         let Some(key) = self.thread_key(scope, id)? else { return Ok(false) };
         // Everything below goes with the row it refers to.
         Ok(self.delete("DELETE FROM thread WHERE thread_key = ?1", [key])? > 0)
+    }
+
+    fn settle_expiry(&self, id: ThreadId) -> Result<()> {
+        let sql = "UPDATE thread SET settled = updated_at WHERE thread_id = ?1";
+        self.change(sql, [id.0.as_bytes()]).sql()?;
+        Ok(())
     }
 }
 

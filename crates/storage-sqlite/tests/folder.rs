@@ -50,6 +50,7 @@ fn thread(n: u128, values: Option<RawJson>) -> Thread {
         values,
         interrupts: None,
         error: None,
+        ttl: None,
     }
 }
 

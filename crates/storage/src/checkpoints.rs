@@ -157,6 +157,26 @@ pub struct Filter {
     pub metadata: Option<Map>,
 }
 
+/// Number and size of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Rows.
+    pub count: u64,
+    /// Bytes as they are stored, which may be compressed.
+    pub bytes: u64,
+}
+
+/// What the checkpoints of a thread take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ThreadUsage {
+    /// Checkpoints with their rendered records, without blobs and writes.
+    pub checkpoints: Usage,
+    /// Blobs by channel, over all namespaces; sorted by name.
+    pub channels: Vec<(String, Usage)>,
+    /// Writes of tasks.
+    pub writes: Usage,
+}
+
 /// Reads of checkpoints. Those of a thread that is not visible are not there.
 pub trait Read {
     /// The given checkpoint, or the newest of the namespace.
@@ -182,6 +202,9 @@ pub trait Read {
 
     /// The stored live view of the thread, if it was made for the checkpoint that is the head now.
     fn get_live_state(&self, scope: &Scope, thread: ThreadId) -> Result<Option<RawJson>>;
+
+    /// What the thread's checkpoints take; `None` if the thread is not there.
+    fn checkpoint_usage(&self, scope: &Scope, thread: ThreadId) -> Result<Option<ThreadUsage>>;
 }
 
 /// Changes of checkpoints. Callers hold the thread's lease or have read the thread in their scope.
@@ -194,4 +217,13 @@ pub trait Write {
 
     /// Removes every checkpoint whose `run_id` is the run's, with blobs and writes that nothing else refers to.
     fn delete_checkpoints_of_run(&self, thread: ThreadId, run: RunId) -> Result<()>;
+
+    /// Copies everything that is saved for `from` to the thread `to`, which has nothing yet. Ids stay; where metadata and
+    /// rendered JSON name the thread, they name the new one.
+    fn copy_checkpoints(&self, from: ThreadId, to: ThreadId) -> Result<()>;
+
+    /// Removes all checkpoints but the newest of every namespace, with what nothing else refers to. Whether that could
+    /// be done: values of some channels are spread over older checkpoints, which have to stay. The thread is at rest:
+    /// a run may have started from any of its checkpoints.
+    fn prune_checkpoints(&self, thread: ThreadId) -> Result<bool>;
 }

@@ -1,5 +1,7 @@
 //! Threads: the state that runs accumulate in.
 
+use chrono::TimeDelta;
+
 use crate::{Map, Page, RawJson, Result, Scope, SortOrder, ThreadId, Timestamp};
 
 /// Status of a thread; derived from its runs and written in the same transaction as theirs.
@@ -34,6 +36,44 @@ impl ThreadStatus {
     }
 }
 
+/// What happens to a thread at the end of its lifetime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TtlStrategy {
+    /// It is deleted.
+    Delete,
+    /// It keeps its newest checkpoints only.
+    KeepLatest,
+}
+
+impl TtlStrategy {
+    /// The word on the wire and in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::KeepLatest => "keep_latest",
+        }
+    }
+
+    /// Reads [`Self::as_str`] back.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Delete, Self::KeepLatest].into_iter().find(|strategy| strategy.as_str() == word)
+    }
+}
+
+/// Lifetime of a thread, counted from its last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    /// What happens at its end.
+    pub strategy: TtlStrategy,
+    /// Microseconds, at most [`Ttl::MAX_MICROS`].
+    pub micros: i64,
+}
+
+impl Ttl {
+    /// A thousand years: the end of every lifetime is a time that can be written.
+    pub const MAX_MICROS: i64 = 1000 * 365 * 24 * 3600 * 1_000_000;
+}
+
 /// One thread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Thread {
@@ -57,6 +97,15 @@ pub struct Thread {
     pub interrupts: Option<RawJson>,
     /// `None` until a run has ended; then `null` or an object with `error` and `message`.
     pub error: Option<RawJson>,
+    /// Its lifetime, if that is limited.
+    pub ttl: Option<Ttl>,
+}
+
+impl Thread {
+    /// When the lifetime ends, unless something changes before.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.updated_at + TimeDelta::microseconds(self.ttl?.micros))
+    }
 }
 
 /// Fields to change; `None` leaves a field as it is.
@@ -78,6 +127,8 @@ pub struct Changes {
     pub interrupts: Option<Option<RawJson>>,
     /// New error.
     pub error: Option<Option<RawJson>>,
+    /// New lifetime.
+    pub ttl: Option<Ttl>,
 }
 
 /// What a search looks for; all given conditions must hold.
@@ -135,6 +186,12 @@ pub trait Read {
 
     /// Number of matching threads.
     fn count_threads(&self, scope: &Scope, filter: &Filter) -> Result<u64>;
+
+    /// Threads at rest whose lifetime has ended at `now`, longest ago first. For the server's own sweep: no scope.
+    fn expired_threads(&self, now: Timestamp, limit: u32) -> Result<Vec<Thread>>;
+
+    /// The earliest time after `now` at which a lifetime can end if nothing changes until then.
+    fn next_expiry(&self, now: Timestamp) -> Result<Option<Timestamp>>;
 }
 
 /// Changes of threads.
@@ -147,4 +204,7 @@ pub trait Write {
 
     /// Removes the thread, its runs, checkpoints, blobs, writes and state views; whether it was there and visible.
     fn delete_thread(&self, scope: &Scope, id: ThreadId) -> Result<bool>;
+
+    /// Notes that the end of the thread's lifetime has been carried out: it does not expire again before it changes.
+    fn settle_expiry(&self, id: ThreadId) -> Result<()>;
 }

@@ -7,6 +7,7 @@ mod recorder;
 mod render;
 #[cfg(test)]
 mod tests;
+mod update;
 
 use std::{
     collections::HashMap,
@@ -20,18 +21,18 @@ use agent_server_domain::{
         Slot,
     },
 };
-use agent_server_graph::{Failure, Graph, Progress, run, update_state};
-use agent_server_storage::{Map, RawJson, ThreadId, checkpoints::SaverOp, runs::Lease};
+use agent_server_graph::{Failure, Graph, Progress, run};
+use agent_server_storage::{Map, RawJson, ThreadId, runs::Lease};
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{invocation::Kwargs, recorder::Recorder, render::Shown};
+use self::{invocation::Kwargs, recorder::Recorder, render::Shown, update::single_updates};
 
 /// Executes Rust graphs.
 pub struct NativeHost(Arc<Inner>);
@@ -169,31 +170,12 @@ impl GraphHost for NativeHost {
                 Ok(Answer { json: live.state.clone(), live: Some(live), ops: vec![] })
             }
             Question::UpdateState { thread_id, config, values, as_node } => {
-                let at = Place::of(&config)?;
-                let saved = at.load(&*self.0.sink, thread_id).await?.map(|(progress, _)| progress);
                 let values = values.parse().map_err(damaged)?;
-                let progress = update_state(graph, saved, values, as_node.as_deref())
-                    .map_err(|failure| Error::Refused(failure.message))?;
-                let metadata = render::metadata(at.metadata(), &progress.checkpoint);
-                let parent_id = progress.checkpoint.parent_id.clone();
-                let ops = vec![
-                    SaverOp::Put(render::put(
-                        &progress.checkpoint,
-                        &metadata,
-                        parent_id.clone(),
-                        None,
-                    )?),
-                    SaverOp::Base(render::base(graph, &progress)),
-                ];
-                let parent_id = parent_id.as_deref();
-                let shown =
-                    Shown { graph, thread_id, progress: &progress, metadata: &metadata, parent_id };
-                let json = RawJson::of(&json!({"configurable": {
-                    "thread_id": thread_id,
-                    "checkpoint_ns": "",
-                    "checkpoint_id": progress.checkpoint.id,
-                }}));
-                Ok(Answer { json, live: Some(shown.live()), ops })
+                self.update(graph, thread_id, &config, vec![(values, as_node)]).await
+            }
+            Question::Supersteps { thread_id, config, supersteps } => {
+                let updates = single_updates(&supersteps)?;
+                self.update(graph, thread_id, &config, updates).await
             }
         }
     }

@@ -12,6 +12,7 @@ pub(crate) mod log;
 pub(crate) mod project;
 pub(crate) mod runs;
 mod suggest;
+mod thread_ttl;
 pub(crate) mod unsupported;
 pub(crate) mod workers;
 
@@ -72,7 +73,10 @@ impl Settings {
         Ok(Self {
             http: http::Http::resolve(mode, &from)?,
             workers: workers::Workers::resolve(&from)?,
-            runs: runs::resolve(mode, &from)?,
+            runs: agent_server_domain::Options {
+                thread_ttl: thread_ttl::resolve(&env, project)?,
+                ..runs::resolve(mode, &from)?
+            },
             log: log::Log::resolve(&from, process)?,
             data_dir: std::path::absolute(data_dir)?,
         })

@@ -14,10 +14,9 @@ const PROTECTING: [(&str, &str); 2] = [("auth", "path"), ("encryption", "path")]
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
-const ADDING: [(&str, &str); 12] = [
+const ADDING: [(&str, &str); 11] = [
     ("store", "index"),
     ("store", "ttl"),
-    ("checkpointer", "ttl"),
     ("checkpointer", "backend"),
     ("http", "app"),
     ("http", "cors"),
@@ -29,11 +28,10 @@ const ADDING: [(&str, &str); 12] = [
     ("priority", "path"),
 ];
 /// Variables of the same kind: those that protect, and those that choose another storage.
-const VARIABLES: [(&str, bool); 6] = [
+const VARIABLES: [(&str, bool); 5] = [
     ("LANGGRAPH_AES_KEY", true),
     ("DATABASE_URI", false),
     ("POSTGRES_URI", false),
-    ("LANGGRAPH_THREAD_TTL", false),
     ("MOUNT_PREFIX", false),
     ("CORS_CONFIG", false),
 ];

@@ -84,6 +84,10 @@ pub(super) async fn thread_exists(stage: Stage<'_>) -> Result<Told> {
     Ok(Told::Refused(request, format!("Thread with ID {id} already exists")))
 }
 
+pub(super) async fn copy_of_nothing(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Refused(stage.plain.path("thread_id", new_id()), "Conflict".to_owned()))
+}
+
 pub(super) async fn ids_not_uuids(stage: Stage<'_>) -> Result<Told> {
     let request = Request::to(stage.plain.operation.name)?.body(json!({ "ids": ["x"] }));
     Ok(Told::Refused(request, "Invalid thread ID x".to_owned()))

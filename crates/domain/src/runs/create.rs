@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agent_server_storage::{
     AssistantId, RunId, Scope, ThreadId, Timestamp, WriteTx,
     runs::{MultitaskStrategy, Run, RunStatus},
-    threads::{Changes, Columns, ThreadStatus},
+    threads::{Changes, Columns, Thread, ThreadStatus, Ttl},
 };
 use chrono::TimeDelta;
 use uuid::Uuid;
@@ -55,6 +55,8 @@ struct Plan {
     delay: TimeDelta,
     /// The graph that a slot is reserved for.
     slot_graph: Option<String>,
+    /// Lifetime of a thread that the run makes.
+    thread_ttl: Option<Ttl>,
 }
 
 /// What the transaction decided.
@@ -111,6 +113,7 @@ impl Domain {
             now: self.now(),
             delay,
             slot_graph,
+            thread_ttl: self.0.options.thread_ttl,
         };
         // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
         let run_id = plan.run_id;
@@ -200,8 +203,10 @@ impl Plan {
         if is_new && !self.stateless && !self.request.create_thread {
             return Err(missing());
         }
-        let mut thread = known
-            .unwrap_or_else(|| fresh_thread(self.thread_id, self.new_thread_metadata(), self.now));
+        let mut thread = known.unwrap_or_else(|| {
+            let thread = fresh_thread(self.thread_id, self.new_thread_metadata(), self.now);
+            Thread { ttl: self.thread_ttl.filter(|_| !temporary), ..thread }
+        });
         let mut inflight = if is_new { vec![] } else { tx.inflight_runs(self.thread_id)? };
         let mut cancelled = vec![];
         if !inflight.is_empty() {

@@ -283,6 +283,7 @@ mod tests {
             values: None,
             interrupts: None,
             error: None,
+            ttl: None,
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) fn put(id: &str, parent: Option<&str>, blobs: &[(&str, &str, &[u8])])
     }
 }
 
-fn task(
+pub(super) fn task(
     checkpoint: &str,
     task: &str,
     path: &str,
@@ -68,7 +68,7 @@ fn task(
     }
 }
 
-fn base(checkpoint: &str, values: Value) -> Base {
+pub(super) fn base(checkpoint: &str, values: Value) -> Base {
     Base {
         ns: String::new(),
         checkpoint_id: checkpoint.into(),

@@ -127,3 +127,22 @@ pub async fn rendered_anew_does_not_touch_others(storage: &dyn Storage) {
     })
     .await;
 }
+
+pub async fn a_copy_outlives_its_pruned_origin(storage: &dyn Storage) {
+    add_threads(storage, 2).await;
+    for n in 0..LENGTH {
+        write(storage, move |tx| tx.save(thread_id(2), &step(n))).await;
+    }
+    write(storage, |tx| tx.copy_checkpoints(thread_id(2), thread_id(1))).await;
+    assert!(write(storage, |tx| tx.prune_checkpoints(thread_id(2))).await);
+    read(storage, |tx| check(tx, (0..LENGTH).map(|n| (n, values(n))).collect())).await;
+    read(storage, |tx| {
+        let left = tx.list_records(ALL, thread_id(2), &Filter::default(), 1000)?;
+        let last = left.iter().map(|record| record.base.as_ref().unwrap().values.clone());
+        assert_eq!(last.collect::<Vec<_>>(), [raw(values(LENGTH - 1))]);
+        let head = tx.get_checkpoint(ALL, thread_id(2), "", None)?.unwrap();
+        assert_eq!(head.blobs, [blob(LENGTH - 1)]);
+        Ok(())
+    })
+    .await;
+}

@@ -8,9 +8,11 @@
 pub mod assistants;
 pub mod checkpoints;
 pub mod events;
+pub mod expiry;
 pub mod histories;
 pub mod queue;
 pub mod runs;
+pub mod saved;
 pub mod store;
 pub mod threads;
 pub mod transactions;
@@ -47,7 +49,12 @@ macro_rules! storage_suite {
                 large_blobs_come_back;
             events: come_back_in_order, pages_are_bounded, of_a_run_or_of_the_thread, old_ones_are_not_shown_and_swept,
                 go_away_with_run_and_thread, scope_hides, storing_twice_is_storing_once, last_id_is_known;
-            histories: every_version_comes_back, deleted_runs_do_not_touch_others, rendered_anew_does_not_touch_others;
+            histories: every_version_comes_back, deleted_runs_do_not_touch_others, rendered_anew_does_not_touch_others,
+                a_copy_outlives_its_pruned_origin;
+            saved: a_copy_is_whole_and_apart, large_rows_are_copied, pruning_keeps_the_newest_of_each_namespace,
+                pruning_spares_values_that_ancestors_complete, usage_counts_rows_and_bytes;
+            expiry: a_lifetime_comes_back, lifetimes_end_in_order_and_are_put_off, busy_threads_do_not_expire,
+                a_settled_end_comes_again_after_a_change;
             store: put_get_delete, search_by_prefix_and_page, search_filters, unknown_operator_is_refused,
                 expired_items_are_gone, namespaces_are_listed, metadata_scope_is_refused;
             transactions: refusal_undoes_only_itself, a_write_sees_its_own_changes, a_read_is_one_snapshot,
@@ -130,6 +137,7 @@ fn thread(n: u32) -> Thread {
         values: None,
         interrupts: None,
         error: None,
+        ttl: None,
     }
 }
 

@@ -12,11 +12,12 @@ import orjson
 from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.pregel import Pregel
 from langgraph.runtime import Runtime
+from langgraph.types import StateUpdate
 from pydantic import create_model
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 
 from agent_server_worker import encode, frames
-from agent_server_worker.config import with_user
+from agent_server_worker.config import to_command, with_user
 from agent_server_worker.errors import GraphError, Refused, ServerLost
 from agent_server_worker.graphs import Graph
 from agent_server_worker.link import Job
@@ -201,10 +202,35 @@ async def _update(
         bound = opened.bound(saver, worker.store)
         updated = await bound.aupdate_state(config, values, as_node=header["as_node"])
         live = await live_view(opened, saver, worker.store)
+    return _place(updated), live
+
+
+async def _supersteps(
+    worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
+) -> tuple[bytes, View | None]:
+    config = _thread_config(header, blobs[0])
+    supersteps = [
+        [_state_update(update) for update in superstep["updates"]] for superstep in orjson.loads(blobs[1])
+    ]
+    async with graph.opened("threads.create", config, worker.store) as opened:
+        saver = Saver(job, header["thread"], opened.scope, None)
+        bound = opened.bound(saver, worker.store)
+        updated = await bound.abulk_update_state(config, supersteps)
+        live = await live_view(opened, saver, worker.store)
+    return _place(updated), live
+
+
+def _state_update(update: dict[str, Any]) -> StateUpdate:
+    command = update.get("command")
+    values = to_command(command) if command else update.get("values")
+    return StateUpdate(values, update["as_node"])
+
+
+def _place(config: dict[str, Any]) -> bytes:
+    """Where an update led to."""
     names = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
-    new = updated["configurable"]
-    shown = {"configurable": {name: new[name] for name in names if name in new}}
-    return encode.dumps(shown), live
+    new = config["configurable"]
+    return encode.dumps({"configurable": {name: new[name] for name in names if name in new}})
 
 
 _ANSWERS = {
@@ -212,4 +238,5 @@ _ANSWERS = {
     "drawing": _drawing,
     "state": _state,
     "update": _update,
+    "supersteps": _supersteps,
 }

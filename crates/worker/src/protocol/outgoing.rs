@@ -112,6 +112,9 @@ pub(crate) fn ask(job: u64, graph: &str, question: &Question) -> Vec<u8> {
             json!({"kind": "update", "thread": thread_id, "as_node": as_node}),
             vec![config, values],
         ),
+        Question::Supersteps { thread_id, config, supersteps } => {
+            (json!({"kind": "supersteps", "thread": thread_id}), vec![config, supersteps])
+        }
     };
     let mut header = header;
     header["job"] = json!(job);

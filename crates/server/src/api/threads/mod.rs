@@ -1,22 +1,27 @@
 //! Tag Threads.
 
+mod shown;
+
 use agent_server_api::{types, *};
-use agent_server_client::wire;
 use agent_server_domain::{
     state::{StateAt, StateUpdate},
     storage::{
         Map, RawJson, ThreadId, checkpoints,
-        threads::{Columns, Filter, SortBy, Thread},
+        threads::{Columns, Filter, SortBy, TtlStrategy},
     },
-    threads::NewThread,
+    threads::{
+        NewThread, TtlChange,
+        extract::{self, Extract},
+    },
 };
 use bytes::Bytes;
 use serde_json::Value;
 
+use self::shown::{extracted, number, storage_of, thread_of, thread_partial, ttl_of};
 use super::{
     Api, Result, body_id, caller, page, pagination, query_names, thread_runs::event_stream,
 };
-use crate::{convert, disconnect::OnDisconnect, error::invalid, not_implemented, sse};
+use crate::{convert, disconnect::OnDisconnect, error::invalid, sse};
 
 impl Threads for Api {
     async fn create_thread(
@@ -24,7 +29,7 @@ impl Threads for Api {
         cx: Context,
         body: Body<types::ThreadCreate>,
     ) -> Result<CreateThreadResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
+        let supersteps = body.field("supersteps").and_then(supersteps);
         let body = body.value;
         let new = NewThread {
             thread_id: body
@@ -35,6 +40,8 @@ impl Threads for Api {
                 .map(Into::into),
             metadata: body.metadata.unwrap_or_default(),
             do_nothing: body.if_exists == Some(types::IfExists::DoNothing),
+            ttl: body.ttl.map(ttl_change),
+            supersteps,
         };
         let thread = self.domain.create_thread(&caller(&cx), new).await?;
         Ok(CreateThreadResponse::Ok(thread_of(&thread).into()))
@@ -44,10 +51,14 @@ impl Threads for Api {
         &self,
         cx: Context,
         path: GetThreadPath,
-        _query: GetThreadQuery,
+        query: GetThreadQuery,
     ) -> Result<GetThreadResponse> {
         let thread = self.domain.get_thread(&caller(&cx), path.thread_id.into()).await?;
-        Ok(GetThreadResponse::Ok(thread_of(&thread).into()))
+        let mut shown = thread_of(&thread);
+        if query.include.is_some_and(|include| include.split(',').any(|name| name == "ttl")) {
+            shown.ttl = ttl_of(&thread);
+        }
+        Ok(GetThreadResponse::Ok(shown.into()))
     }
 
     async fn patch_thread(
@@ -57,9 +68,9 @@ impl Threads for Api {
         headers: PatchThreadHeaders,
         body: Body<types::ThreadPatch>,
     ) -> Result<PatchThreadResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
-        let id = path.thread_id.into();
-        let thread = self.domain.patch_thread(&caller(&cx), id, body.value.metadata).await?;
+        let (id, body) = (path.thread_id.into(), body.value);
+        let ttl = body.ttl.map(ttl_change);
+        let thread = self.domain.patch_thread(&caller(&cx), id, body.metadata, ttl).await?;
         if headers.prefer.as_deref() == Some("return=minimal") {
             return Ok(PatchThreadResponse::NoContent);
         }
@@ -80,8 +91,8 @@ impl Threads for Api {
         cx: Context,
         body: Body<types::ThreadSearchRequest>,
     ) -> Result<SearchThreadsResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
         let body = body.value;
+        let extract = extract::parse(body.extract.unwrap_or_default())?;
         let filter = Filter {
             ids: body.ids.as_deref().filter(|ids| !ids.is_empty()).map(thread_ids).transpose()?,
             metadata: body.metadata,
@@ -101,13 +112,20 @@ impl Threads for Api {
         let page = page(body.limit, body.offset);
         let select = body.select.unwrap_or_default();
         let wants_large = select.is_empty()
+            || extract.iter().any(Extract::is_large)
             || select.iter().any(|field| {
                 matches!(field, types::ThreadSelect::Values | types::ThreadSelect::Interrupts)
             });
         let columns = if wants_large { Columns::Full } else { Columns::Header };
         let found = self.domain.search_threads(&caller(&cx), filter, sort, page, columns).await?;
-        let threads: Vec<_> =
-            found.items.iter().map(|thread| thread_partial(thread, &select)).collect();
+        let threads: Vec<_> = found
+            .items
+            .iter()
+            .map(|thread| types::ThreadPartial {
+                extracted: extracted(thread, &extract),
+                ..thread_partial(thread, &select)
+            })
+            .collect();
         let mut reply = Reply::new(&threads);
         for (name, value) in pagination(page, threads.len(), found.more) {
             reply = reply.with_header(name, value);
@@ -128,9 +146,7 @@ impl Threads for Api {
             status: body.status.map(convert::thread_status_filter),
         };
         let count = self.domain.count_threads(&caller(&cx), filter).await?;
-        Ok(CountThreadsResponse::Ok(Reply::new(&types::CountResponse(
-            i64::try_from(count).unwrap_or(i64::MAX),
-        ))))
+        Ok(CountThreadsResponse::Ok(Reply::new(&types::CountResponse(number(count)))))
     }
 
     async fn get_thread_state(
@@ -243,7 +259,7 @@ impl Threads for Api {
             before,
             metadata: body.metadata,
         };
-        let limit = u32::try_from(body.limit.unwrap_or(10)).unwrap_or(u32::MAX);
+        let limit = u32::try_from(body.limit.unwrap_or(1)).unwrap_or(u32::MAX);
         let states = self.history(&cx, path.thread_id.into(), filter, limit).await?;
         Ok(GetThreadHistoryPostResponse::Ok(Reply::rendered(states)))
     }
@@ -251,21 +267,33 @@ impl Threads for Api {
     async fn prune_threads(
         &self,
         cx: Context,
-        _body: Body<types::ThreadPruneRequest>,
+        body: Body<types::ThreadPruneRequest>,
     ) -> Result<PruneThreadsResponse> {
-        Err(not_implemented::operation(&cx))
+        let body = body.value;
+        let ids: Result<Vec<ThreadId>> =
+            body.thread_ids.iter().map(|id| Ok(body_id(id, "thread")?.into())).collect();
+        let strategy = match body.strategy {
+            None | Some(types::PruneStrategy::Delete) => TtlStrategy::Delete,
+            Some(types::PruneStrategy::KeepLatest) => TtlStrategy::KeepLatest,
+        };
+        let count = self.domain.prune_threads(&caller(&cx), ids?, strategy).await?;
+        let answer = types::ThreadPruneResponse { pruned_count: number(count) };
+        Ok(PruneThreadsResponse::Ok(answer.into()))
     }
 
     async fn get_thread_storage(
         &self,
         cx: Context,
-        _path: GetThreadStoragePath,
+        path: GetThreadStoragePath,
     ) -> Result<GetThreadStorageResponse> {
-        Err(not_implemented::operation(&cx))
+        let id = path.thread_id.into();
+        let usage = self.domain.thread_storage(&caller(&cx), id).await?;
+        Ok(GetThreadStorageResponse::Ok(storage_of(id, &usage).into()))
     }
 
-    async fn copy_thread(&self, cx: Context, _path: CopyThreadPath) -> Result<CopyThreadResponse> {
-        Err(not_implemented::operation(&cx))
+    async fn copy_thread(&self, cx: Context, path: CopyThreadPath) -> Result<CopyThreadResponse> {
+        let copy = self.domain.copy_thread(&caller(&cx), path.thread_id.into()).await?;
+        Ok(CopyThreadResponse::Ok(thread_of(&copy).into()))
     }
 
     async fn join_thread_stream(
@@ -339,48 +367,20 @@ fn thread_ids(ids: &[String]) -> Result<Vec<ThreadId>> {
         .collect()
 }
 
-/// A thread on the wire.
-fn thread_of(thread: &Thread) -> types::Thread {
-    types::Thread {
-        thread_id: thread.thread_id.0,
-        created_at: convert::time(thread.created_at),
-        updated_at: convert::time(thread.updated_at),
-        state_updated_at: convert::time(thread.state_updated_at),
-        metadata: thread.metadata.clone(),
-        config: thread.config.clone(),
-        status: convert::thread_status(thread.status),
-        values: thread.values.as_ref().map_or_else(wire::RawJson::null, convert::raw),
-        interrupts: thread.interrupts.as_ref().map_or_else(no_interrupts, convert::raw),
-        error: thread.error.as_ref().map(convert::raw),
-        ttl: None,
-        extracted: None,
-    }
+/// State updates to begin with, as they were sent; an empty list asks for nothing.
+fn supersteps(json: Bytes) -> Option<RawJson> {
+    let text = str::from_utf8(&json).ok()?;
+    let some =
+        serde_json::from_str::<Vec<serde::de::IgnoredAny>>(text).is_ok_and(|list| !list.is_empty());
+    some.then(|| RawJson::trusted(text))
 }
 
-fn no_interrupts() -> wire::RawJson {
-    serde_json::json!({}).into()
-}
-
-/// A thread narrowed to some of its fields; all of them for an empty selection.
-fn thread_partial(thread: &Thread, select: &[types::ThreadSelect]) -> types::ThreadPartial {
-    use types::ThreadSelect as S;
-    let all = thread_of(thread);
-    let keep = |field: S| select.is_empty() || select.contains(&field);
-    types::ThreadPartial {
-        thread_id: keep(S::ThreadId).then_some(all.thread_id),
-        created_at: keep(S::CreatedAt).then_some(all.created_at),
-        updated_at: keep(S::UpdatedAt).then_some(all.updated_at),
-        state_updated_at: keep(S::StateUpdatedAt).then_some(all.state_updated_at),
-        metadata: keep(S::Metadata).then_some(all.metadata),
-        config: keep(S::Config).then_some(all.config),
-        status: keep(S::Status).then_some(all.status),
-        values: keep(S::Values).then_some(all.values),
-        interrupts: keep(S::Interrupts).then_some(all.interrupts),
-        // Not selectable, though present in whole answers.
-        error: if select.is_empty() { all.error } else { None },
-        ttl: None,
-        extracted: None,
-    }
+fn ttl_change(ttl: types::ThreadTtlConfig) -> TtlChange {
+    let strategy = ttl.strategy.map(|strategy| match strategy {
+        types::TtlStrategy::Delete => TtlStrategy::Delete,
+        types::TtlStrategy::KeepLatest => TtlStrategy::KeepLatest,
+    });
+    TtlChange { strategy, minutes: ttl.ttl }
 }
 
 #[cfg(test)]

@@ -1,12 +1,19 @@
-//! Threads: create, get, patch, delete, search, count.
+//! Threads: create, get, patch, delete, search, count; in the modules what is larger.
 //!
 //! Source: reference/runs-and-threads.md, sections 2 and 3.
 
+mod copy;
+mod expiry;
+pub mod extract;
+mod prune;
+mod supersteps;
+
 use agent_server_storage::{
-    Cost, Map, Page, Scope, SortOrder, ThreadId, Timestamp,
-    runs::Run,
+    Cost, Map, Page, RawJson, Scope, SortOrder, ThreadId, Timestamp, WriteTx,
     threads::{Changes, Columns, Filter, SortBy, Thread, ThreadStatus},
 };
+
+pub use expiry::{TtlChange, minutes};
 
 use crate::{Caller, Domain, Error, Found, Result, assistants::merged};
 
@@ -19,6 +26,10 @@ pub struct NewThread {
     pub metadata: Map,
     /// Whether an existing thread is returned instead of refused.
     pub do_nothing: bool,
+    /// Lifetime; the server's default if `None`.
+    pub ttl: Option<TtlChange>,
+    /// State updates to begin with: an array of supersteps with `updates`, see `ports::Question::Supersteps`.
+    pub supersteps: Option<RawJson>,
 }
 
 /// The wire's 404 of a thread.
@@ -39,6 +50,17 @@ pub(crate) fn fresh_thread(thread_id: ThreadId, metadata: Map, now: Timestamp) -
         values: None,
         interrupts: None,
         error: None,
+        ttl: None,
+    }
+}
+
+/// Inserts the row, with the wire's refusal of an id that is taken.
+fn insert(tx: &dyn WriteTx, thread: &Thread) -> Result<()> {
+    match tx.insert_thread(thread) {
+        Err(agent_server_storage::Error::Duplicate(_)) => {
+            Err(Error::Conflict(format!("Thread with ID {} already exists", thread.thread_id)))
+        }
+        other => Ok(other?),
     }
 }
 
@@ -46,24 +68,41 @@ impl Domain {
     /// Creates a thread.
     ///
     /// # Errors
-    /// `Conflict` if the id exists.
+    /// `Conflict` if the id exists; `Invalid` for a bad lifetime; what refused the supersteps, see `supersteps.rs`.
     pub async fn create_thread(&self, caller: &Caller, new: NewThread) -> Result<Thread> {
         let id = new.thread_id.unwrap_or_else(|| self.0.ids.ordered().into());
-        let thread = fresh_thread(id, new.metadata, self.now());
+        let default = self.0.options.thread_ttl;
+        let ttl = new.ttl.map_or(Ok(default), |change| change.apply(default))?;
+        let thread = Thread { ttl, ..fresh_thread(id, new.metadata, self.now()) };
+        let thread = match new.supersteps {
+            None => self.insert_thread(caller, thread, new.do_nothing).await?,
+            Some(supersteps) => {
+                self.seed_thread(caller, thread, new.do_nothing, supersteps).await?
+            }
+        };
+        if ttl.is_some() {
+            self.0.lifetimes.notify_one();
+        }
+        Ok(thread)
+    }
+
+    async fn insert_thread(
+        &self,
+        caller: &Caller,
+        thread: Thread,
+        do_nothing: bool,
+    ) -> Result<Thread> {
         let scope = caller.scope.clone();
         self.storage()
             .write(move |tx| {
-                if new.do_nothing
-                    && let Some(existing) = tx.get_thread(&scope, id, Columns::Full)?
+                if do_nothing
+                    && let Some(existing) =
+                        tx.get_thread(&scope, thread.thread_id, Columns::Full)?
                 {
                     return Ok(existing);
                 }
-                match tx.insert_thread(&thread) {
-                    Err(agent_server_storage::Error::Duplicate(_)) => {
-                        Err(Error::Conflict(format!("Thread with ID {id} already exists")))
-                    }
-                    other => Ok(other.map(|()| thread)?),
-                }
+                insert(tx, &thread)?;
+                Ok(thread)
             })
             .await
     }
@@ -82,33 +121,45 @@ impl Domain {
             .ok_or_else(|| not_found(id))
     }
 
-    /// Merges `metadata` into the thread's, key by key.
+    /// Merges `metadata` into the thread's, key by key, and changes its lifetime.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`; `Invalid` for a bad lifetime.
     pub async fn patch_thread(
         &self,
         caller: &Caller,
         id: ThreadId,
         metadata: Option<Map>,
+        ttl: Option<TtlChange>,
     ) -> Result<Thread> {
-        let (scope, now) = (caller.scope.clone(), self.now());
-        self.storage()
+        let (scope, now, default) = (caller.scope.clone(), self.now(), self.0.options.thread_ttl);
+        let thread = self
+            .storage()
             .write(move |tx| {
                 let missing = || Error::NotFound("Not Found".into());
                 let mut thread = tx.get_thread(&scope, id, Columns::Full)?.ok_or_else(missing)?;
                 let merged = metadata.map(|metadata| merged(thread.metadata.clone(), &metadata));
+                let ttl = match ttl {
+                    Some(change) => change.apply(thread.ttl.or(default))?,
+                    None => None,
+                };
                 let changes = Changes {
                     updated_at: Some(now),
                     metadata: merged.clone(),
+                    ttl,
                     ..Default::default()
                 };
                 tx.update_thread(&scope, id, &changes)?;
                 thread.updated_at = now;
                 thread.metadata = merged.unwrap_or(thread.metadata);
-                Ok(thread)
+                thread.ttl = ttl.or(thread.ttl);
+                Ok::<_, Error>(thread)
             })
-            .await
+            .await?;
+        if ttl.is_some() {
+            self.0.lifetimes.notify_one();
+        }
+        Ok(thread)
     }
 
     /// Deletes a thread with everything that belongs to it. Its runs in flight lose their leases in the same
@@ -118,16 +169,9 @@ impl Domain {
     /// `NotFound`.
     pub async fn delete_thread(&self, caller: &Caller, id: ThreadId) -> Result<()> {
         let scope = caller.scope.clone();
-        let inflight: Vec<Run> = self
+        let inflight = self
             .storage()
-            .write(move |tx| {
-                if tx.get_thread(&scope, id, Columns::Header)?.is_none() {
-                    return Err(not_found(id));
-                }
-                let inflight = tx.inflight_runs(id)?;
-                tx.delete_thread(&scope, id)?;
-                Ok(inflight)
-            })
+            .write(move |tx| prune::remove(tx, &scope, id)?.ok_or_else(|| not_found(id)))
             .await?;
         for run in &inflight {
             self.abandon(run);
