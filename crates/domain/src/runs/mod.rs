@@ -12,6 +12,7 @@ mod end;
 pub mod kwargs;
 pub mod result;
 mod sink;
+pub mod webhook;
 
 use agent_server_storage::{
     Cost, Page, RunId, Scope, ThreadId,
@@ -25,7 +26,7 @@ use crate::{
     threads::not_found,
 };
 
-pub use cancel::CancelAction;
+pub use cancel::{CancelAction, Selection};
 pub use create::{Created, Target};
 pub(crate) use sink::Buffers;
 pub(crate) use sink::Sink;

@@ -2,10 +2,11 @@
 
 use agent_server_api::types;
 use agent_server_domain::{
-    runs::kwargs::RunRequest,
+    runs::kwargs::{RunRequest, Tracer},
     storage::{Map, RawJson, runs::MultitaskStrategy},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Result;
 use crate::{convert, error::invalid};
@@ -55,6 +56,8 @@ macro_rules! shared {
             stream_mode: modes($body.stream_mode),
             stream_subgraphs: $body.stream_subgraphs.unwrap_or(false),
             stream_resumable: $body.stream_resumable.unwrap_or(false),
+            webhook: $body.webhook.map(Into::into),
+            tracer: tracer($body.langsmith_tracer)?,
             feedback_keys: $body.feedback_keys,
             multitask_strategy: MultitaskStrategy::Enqueue,
             create_thread: false,
@@ -69,6 +72,19 @@ macro_rules! shared {
 /// An empty command is none.
 fn command(command: Option<types::Command>) -> Option<RawJson> {
     command.map(|command| RawJson::of(&command)).filter(|command| command.get() != "{}")
+}
+
+/// Members that are absent or null are not given.
+fn tracer(given: Option<Map>) -> Result<Tracer> {
+    let mut given = given.unwrap_or_default();
+    let mut text = |member: &str| match given.shift_remove(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => {
+            Err(invalid(format!("Invalid langsmith_tracer: '{member}' is {other}, not a string")))
+        }
+    };
+    Ok(Tracer { project: text("project_name")?, example: text("example_id")? })
 }
 
 macro_rules! stateful {

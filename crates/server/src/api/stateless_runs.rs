@@ -9,7 +9,7 @@ use super::{
     run_body::RunBody,
     thread_runs::{event_stream, locations},
 };
-use crate::{convert, disconnect::OnDisconnect, not_implemented, sse};
+use crate::{convert, disconnect::OnDisconnect, sse};
 
 /// Where a stateless run is to be found again; the temporary thread is not disclosed here.
 fn run_path(run: RunId) -> String {
@@ -22,7 +22,6 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunCreateStateless>,
     ) -> Result<CreateStatelessRunResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
         let RunBody { request, .. } = run_body::stateless(body.value)?;
         let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
         let place = run_path(created.run.run_id);
@@ -36,7 +35,6 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<StreamStatelessRunResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body.value)?;
         let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
         let place = run_path(created.run.run_id);
@@ -50,7 +48,6 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<WaitStatelessRunResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body.value)?;
         let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
@@ -91,8 +88,16 @@ impl StatelessRuns for Api {
     async fn create_run_batch(
         &self,
         cx: Context,
-        _body: Body<types::RunBatchCreate>,
+        body: Body<types::RunBatchCreate>,
     ) -> Result<CreateRunBatchResponse> {
-        Err(not_implemented::operation(&cx))
+        let requests = body
+            .value
+            .0
+            .into_iter()
+            .map(|each| run_body::stateless(each).map(|RunBody { request, .. }| request))
+            .collect::<Result<_>>()?;
+        let created = self.domain.create_runs(&caller(&cx), requests).await?;
+        let runs: Vec<_> = created.iter().map(|created| convert::run(&created.run)).collect();
+        Ok(CreateRunBatchResponse::Ok(Reply::new(&runs)))
     }
 }
