@@ -13,6 +13,8 @@ pub(crate) mod upstream {
     pub(crate) const N_JOBS_PER_WORKER: &str = "N_JOBS_PER_WORKER";
     /// Attempts of one run after failures of the infrastructure, the first included.
     pub(crate) const BG_JOB_MAX_RETRIES: &str = "BG_JOB_MAX_RETRIES";
+    /// Longest time that an attempt of a run may take, seconds.
+    pub(crate) const BG_JOB_TIMEOUT_SECS: &str = "BG_JOB_TIMEOUT_SECS";
     /// How long the events of a resumable run stay replayable, seconds.
     pub(crate) const RESUMABLE_STREAM_TTL_SECONDS: &str = "RESUMABLE_STREAM_TTL_SECONDS";
     /// Largest request body, bytes.

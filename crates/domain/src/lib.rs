@@ -27,6 +27,8 @@ use ports::{Clock, GraphHost, GraphInfo, GraphStatus, Ids};
 pub struct Options {
     /// Tries of one run after infrastructure failures, the first included (upstream's `BG_JOB_MAX_RETRIES`).
     pub max_attempts: u32,
+    /// Longest time that one attempt of a run may take, seconds (upstream's `BG_JOB_TIMEOUT_SECS`).
+    pub timeout_seconds: f64,
     /// How long checkpoints of a running graph may wait to be saved together, milliseconds. A crash repeats at most
     /// this much work; `durability: "sync"` does not wait.
     pub save_delay_ms: u64,
@@ -38,7 +40,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_attempts: 3, save_delay_ms: 20, replay_seconds: 120, log_bytes: 64 << 20 }
+        Self {
+            max_attempts: 3,
+            timeout_seconds: 86_400.0,
+            save_delay_ms: 20,
+            replay_seconds: 120,
+            log_bytes: 64 << 20,
+        }
     }
 }
 
@@ -129,6 +137,8 @@ impl Domain {
         self.register_graphs().await?;
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.dispatch_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.timeout_loop().await });
         Ok(())
     }
 

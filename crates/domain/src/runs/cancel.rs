@@ -8,7 +8,10 @@ use agent_server_storage::{
 };
 
 use super::end::error_json;
-use crate::{Caller, Domain, Error, Result, state::head_values};
+use crate::{
+    Caller, Domain, Error, Result,
+    state::{head_interrupts, head_values},
+};
 
 const NOTHING: &str = "No runs found to cancel.";
 const ALL_OVER: &str = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs \
@@ -69,7 +72,7 @@ pub(super) struct Cancelled {
 }
 
 impl Cancelled {
-    fn of(run: &Run) -> Self {
+    pub(super) fn of(run: &Run) -> Self {
         Self { lease: run.lease(), was_running: run.status == RunStatus::Running }
     }
 }
@@ -93,23 +96,20 @@ pub(super) fn decide(
     }
     let mut changes =
         Changes { updated_at: Some(now), state_updated_at: Some(now), ..Default::default() };
-    let pending = match action {
-        CancelAction::Interrupt => {
-            let head = head_values(tx, thread)?;
-            let pending = head.as_ref().is_some_and(|(_, pending)| *pending);
-            if cancelled.was_running
-                && let Some((values, _)) = head
-            {
-                changes.values = Some(Some(values));
-            }
-            pending
-        }
-        CancelAction::Rollback => {
-            tx.delete_run(&Scope::Unrestricted, run.run_id)?;
-            tx.delete_checkpoints_of_run(thread, run.run_id)?;
-            false
-        }
-    };
+    if action == CancelAction::Rollback {
+        tx.delete_run(&Scope::Unrestricted, run.run_id)?;
+        tx.delete_checkpoints_of_run(thread, run.run_id)?;
+    }
+    // After a rollback the row shows what was before the run, and so does the head.
+    let head = head_values(tx, thread)?;
+    let pending = head.as_ref().is_some_and(|(_, pending)| *pending);
+    if action == CancelAction::Interrupt
+        && cancelled.was_running
+        && let Some((values, _)) = head
+    {
+        changes.values = Some(Some(values));
+        changes.interrupts = Some(Some(head_interrupts(tx, thread)?));
+    }
     let error = match action {
         CancelAction::Interrupt => "UserInterrupt",
         CancelAction::Rollback => "UserRollback",

@@ -1,7 +1,7 @@
 //! Runs: create, get, list, delete; how they are queued, executed, ended and cancelled.
 //!
 //! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it, `dispatch` gives it to a
-//! host, `sink` takes what comes back, `end` commits how it ended, `cancel` ends it early, [`result`] tells who waits.
+//! host, `sink` takes what comes back, `end` commits how it ended, `cancel` ends it early and `timeout` late, [`result`] tells who waits.
 //!
 //! Source: reference/runs-and-threads.md, sections 5 to 12.
 
@@ -12,6 +12,7 @@ mod end;
 pub mod kwargs;
 pub mod result;
 mod sink;
+mod timeout;
 pub mod webhook;
 
 use agent_server_storage::{
