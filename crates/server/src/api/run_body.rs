@@ -1,6 +1,6 @@
 //! Bodies of run creations: five wire types, one request of the domain.
 
-use agent_server_api::types;
+use agent_server_api::{Body, types};
 use agent_server_domain::{
     runs::kwargs::{RunRequest, Tracer},
     storage::{Map, RawJson, runs::MultitaskStrategy},
@@ -69,6 +69,14 @@ macro_rules! shared {
     }};
 }
 
+/// The command as it was sent: the typed one has lost members that were null.
+fn command_of<T>(body: &Body<T>) -> Option<RawJson> {
+    let sent = body.field("command")?;
+    let members = sent.strip_prefix(b"{")?;
+    let is_empty = members.trim_ascii_start() == b"}";
+    (!is_empty).then(|| RawJson::trusted(String::from_utf8_lossy(&sent)))
+}
+
 /// An empty command is none.
 fn command(command: Option<types::Command>) -> Option<RawJson> {
     command.map(|command| RawJson::of(&command)).filter(|command| command.get() != "{}")
@@ -124,24 +132,38 @@ macro_rules! stateless {
     }};
 }
 
-pub(super) fn stateful(body: types::RunCreateStateful) -> Result<RunBody> {
-    let request = stateful!(body);
+pub(super) fn stateful(body: Body<types::RunCreateStateful>) -> Result<RunBody> {
+    let command = command_of(&body);
+    let body = body.value;
+    let request = RunRequest { command, ..stateful!(body) };
     Ok(RunBody { request, cancel_on_disconnect: false })
 }
 
-pub(super) fn streaming_stateful(body: types::RunCreateStreamingStateful) -> Result<RunBody> {
+pub(super) fn streaming_stateful(body: Body<types::RunCreateStreamingStateful>) -> Result<RunBody> {
+    let command = command_of(&body);
+    let body = body.value;
     let cancel_on_disconnect = body.on_disconnect == Some(types::OnDisconnect::Cancel);
-    let request = stateful!(body);
+    let request = RunRequest { command, ..stateful!(body) };
     Ok(RunBody { request, cancel_on_disconnect })
 }
 
-pub(super) fn stateless(body: types::RunCreateStateless) -> Result<RunBody> {
-    let request = stateless!(body);
+pub(super) fn stateless(body: Body<types::RunCreateStateless>) -> Result<RunBody> {
+    let command = command_of(&body);
+    let request = RunRequest { command, ..stateless_member(body.value)? };
     Ok(RunBody { request, cancel_on_disconnect: false })
 }
 
-pub(super) fn streaming_stateless(body: types::RunCreateStreamingStateless) -> Result<RunBody> {
+/// A member of a batch.
+pub(super) fn stateless_member(body: types::RunCreateStateless) -> Result<RunRequest> {
+    Ok(stateless!(body))
+}
+
+pub(super) fn streaming_stateless(
+    body: Body<types::RunCreateStreamingStateless>,
+) -> Result<RunBody> {
+    let command = command_of(&body);
+    let body = body.value;
     let cancel_on_disconnect = body.on_disconnect == Some(types::OnDisconnect::Cancel);
-    let request = stateless!(body);
+    let request = RunRequest { command, ..stateless!(body) };
     Ok(RunBody { request, cancel_on_disconnect })
 }

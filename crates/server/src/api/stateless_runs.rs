@@ -22,7 +22,7 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunCreateStateless>,
     ) -> Result<CreateStatelessRunResponse> {
-        let RunBody { request, .. } = run_body::stateless(body.value)?;
+        let RunBody { request, .. } = run_body::stateless(body)?;
         let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
         let place = run_path(created.run.run_id);
         let reply =
@@ -35,7 +35,7 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<StreamStatelessRunResponse> {
-        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body.value)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body)?;
         let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
         let place = run_path(created.run.run_id);
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
@@ -48,7 +48,7 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<WaitStatelessRunResponse> {
-        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body.value)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body)?;
         let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
         Ok(WaitStatelessRunResponse::Ok(self.result_reply(
@@ -90,12 +90,8 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunBatchCreate>,
     ) -> Result<CreateRunBatchResponse> {
-        let requests = body
-            .value
-            .0
-            .into_iter()
-            .map(|each| run_body::stateless(each).map(|RunBody { request, .. }| request))
-            .collect::<Result<_>>()?;
+        let requests =
+            body.value.0.into_iter().map(run_body::stateless_member).collect::<Result<_>>()?;
         let created = self.domain.create_runs(&caller(&cx), requests).await?;
         let runs: Vec<_> = created.iter().map(|created| convert::run(&created.run)).collect();
         Ok(CreateRunBatchResponse::Ok(Reply::new(&runs)))

@@ -30,7 +30,7 @@ impl ThreadRuns for Api {
         path: CreateRunPath,
         body: Body<types::RunCreateStateful>,
     ) -> Result<CreateRunResponse> {
-        let RunBody { request, .. } = run_body::stateful(body.value)?;
+        let RunBody { request, .. } = run_body::stateful(body)?;
         let target = Target::Thread(path.thread_id.into());
         let created = self.domain.create_run(&caller(&cx), target, request).await?;
         let place = run_path(created.run.thread_id, created.run.run_id);
@@ -45,7 +45,7 @@ impl ThreadRuns for Api {
         path: StreamRunPath,
         body: Body<types::RunCreateStreamingStateful>,
     ) -> Result<StreamRunResponse> {
-        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body.value)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body)?;
         let target = Target::Thread(path.thread_id.into());
         let created = self.domain.create_run(&caller(&cx), target, request).await?;
         let place = run_path(created.run.thread_id, created.run.run_id);
@@ -60,7 +60,7 @@ impl ThreadRuns for Api {
         path: WaitRunPath,
         body: Body<types::RunCreateStreamingStateful>,
     ) -> Result<WaitRunResponse> {
-        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body.value)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body)?;
         let target = Target::Thread(path.thread_id.into());
         let created = self.domain.create_run(&caller(&cx), target, request).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
