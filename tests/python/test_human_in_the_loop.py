@@ -139,9 +139,15 @@ async def test_a_fork_before_the_question_asks_again(client, thread):
 
 async def test_a_cancelled_run_leaves_no_stale_question(client, thread, gate):
     await client.runs.wait(thread, "approval", input={"foo": "x"})
-    run = await client.runs.create(thread, "waiting", input=gate.input(), durability="sync")
+    stream = client.runs.stream(thread, "waiting", input=gate.input(), stream_mode="values", durability="sync")
+    async for part in stream:
+        # What is shown here is what the cancel keeps.
+        if part.event == "metadata":
+            run = part.data["run_id"]
+        elif part.data["log"][-1] == "run arrives":
+            break
     await gate.visitor()
-    await client.runs.cancel(thread, run["run_id"], wait=True)
+    await client.runs.cancel(thread, run, wait=True)
     row = await client.threads.get(thread)
     # The head of the thread is the cancelled run's now, whose task asks nothing.
     assert (row["status"], row["interrupts"]) == ("interrupted", {})

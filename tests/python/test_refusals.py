@@ -174,8 +174,6 @@ async def test_a_wrong_selection_is_422(http, thread):
         ("POST", "/threads/prune", {"thread_ids": []}, "prune_threads"),
         ("GET", "/threads/{thread}/storage", None, "get_thread_storage"),
         ("GET", "/threads/{thread}/stream", None, "join_thread_stream"),
-        ("POST", "/runs/cancel", {"status": "all"}, "cancel_runs"),
-        ("POST", "/runs/batch", [{"assistant_id": "simple"}], "create_run_batch"),
         ("POST", "/runs/crons", {"assistant_id": "simple", "schedule": "* * * * *"}, "create_cron"),
         ("POST", "/runs/crons/search", {}, "search_crons"),
         ("PUT", "/store/items", {"namespace": ["a"], "key": "k", "value": {}}, "put_item"),
@@ -194,14 +192,8 @@ async def test_an_operation_of_a_later_version_says_so(http, thread, method, pat
 
 
 @pytest.mark.deviates("the reference server has these")
-async def test_a_field_of_a_later_version_is_refused_instead_of_ignored(http, thread):
+async def test_a_field_of_a_later_version_is_refused_instead_of_ignored(http):
     for path, body, field, name in [
-        (
-            f"/threads/{thread}/runs",
-            {"assistant_id": "simple", "webhook": "http://127.0.0.1/"},
-            "webhook",
-            "create_run",
-        ),
         ("/threads", {"ttl": {"ttl": 1}}, "ttl", "create_thread"),
         ("/threads/search", {"extract": {"a": "values.a"}}, "extract", "search_threads"),
     ]:
