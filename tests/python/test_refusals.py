@@ -171,8 +171,6 @@ async def test_a_wrong_selection_is_422(http, thread):
         ("GET", "/assistants/{assistant}/subgraphs", None, "get_assistant_subgraphs"),
         ("POST", "/assistants/{assistant}/versions", {}, "get_assistant_versions"),
         ("POST", "/assistants/{assistant}/latest", {"version": 1}, "set_latest_assistant_version"),
-        ("POST", "/runs/cancel", {"status": "all"}, "cancel_runs"),
-        ("POST", "/runs/batch", [{"assistant_id": "simple"}], "create_run_batch"),
         ("POST", "/runs/crons", {"assistant_id": "simple", "schedule": "* * * * *"}, "create_cron"),
         ("POST", "/runs/crons/search", {}, "search_crons"),
         ("PUT", "/store/items", {"namespace": ["a"], "key": "k", "value": {}}, "put_item"),
@@ -188,20 +186,3 @@ async def test_an_operation_of_a_later_version_says_so(http, thread, method, pat
     assert answer.status_code == 501
     detail = answer.json()["detail"]
     assert detail.startswith(f"{method} /") and detail.endswith(f" ({name}) {LATER}")
-
-
-@pytest.mark.deviates("the reference server has these")
-async def test_a_field_of_a_later_version_is_refused_instead_of_ignored(http, thread):
-    for path, body, field, name in [
-        (
-            f"/threads/{thread}/runs",
-            {"assistant_id": "simple", "webhook": "http://127.0.0.1/"},
-            "webhook",
-            "create_run",
-        ),
-    ]:
-        answer = await http.post(path, json=body)
-        assert (answer.status_code, answer.json()) == (
-            501,
-            {"detail": f"The field '{field}' of {name} {LATER}; leave it out"},
-        )

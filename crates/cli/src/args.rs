@@ -86,6 +86,9 @@ pub(crate) struct ServerArgs {
     /// Attempts of one run when workers fail, the first included [default: 3]
     #[arg(long, value_name = "N", env = "AGENT_SERVER_MAX_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_attempts: Option<u32>,
+    /// Longest time that an attempt of a run may take, seconds [default: 86400]
+    #[arg(long, value_name = "SECONDS", env = "AGENT_SERVER_RUN_TIMEOUT_SECONDS")]
+    pub(crate) run_timeout_seconds: Option<f64>,
     /// Longest time that checkpoints and events of a running graph wait to be saved together, milliseconds [default: 20]
     #[arg(long, value_name = "MS", env = "AGENT_SERVER_SAVE_DELAY_MS")]
     pub(crate) save_delay_ms: Option<u64>,

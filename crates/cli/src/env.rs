@@ -15,6 +15,8 @@ pub(crate) mod upstream {
     pub(crate) const BG_JOB_MAX_RETRIES: &str = "BG_JOB_MAX_RETRIES";
     /// How long runs in progress get to end when the server is told to stop, seconds.
     pub(crate) const BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS: &str = "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS";
+    /// Longest time that an attempt of a run may take, seconds.
+    pub(crate) const BG_JOB_TIMEOUT_SECS: &str = "BG_JOB_TIMEOUT_SECS";
     /// How long the events of a resumable run stay replayable, seconds.
     pub(crate) const RESUMABLE_STREAM_TTL_SECONDS: &str = "RESUMABLE_STREAM_TTL_SECONDS";
     /// Lifetime of threads that are made without one: minutes, or the object of `checkpointer.ttl`.

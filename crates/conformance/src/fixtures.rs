@@ -26,7 +26,7 @@ pub(crate) const NEVER: u32 = 86_400;
 pub(crate) struct Fixtures<'a> {
     session: &'a Session,
     /// Whether `<run_id>` is a run that has not started.
-    pending: bool,
+    pub(crate) pending: bool,
     made: HashMap<String, String>,
 }
 

@@ -28,6 +28,8 @@ use ports::{Clock, GraphHost, GraphInfo, GraphStatus, Ids};
 pub struct Options {
     /// Tries of one run after infrastructure failures, the first included (upstream's `BG_JOB_MAX_RETRIES`).
     pub max_attempts: u32,
+    /// Longest time that one attempt of a run may take, seconds (upstream's `BG_JOB_TIMEOUT_SECS`).
+    pub timeout_seconds: f64,
     /// How long checkpoints and events of a running graph may wait to be saved together, milliseconds. A crash repeats
     /// at most this much work, and loses so much of what a resumable run can replay; `durability: "sync"` does not wait.
     pub save_delay_ms: u64,
@@ -46,6 +48,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_attempts: 3,
+            timeout_seconds: 86_400.0,
             save_delay_ms: 20,
             replay_seconds: 120,
             shutdown_grace_seconds: 180,
@@ -156,6 +159,8 @@ impl Domain {
         self.0.tasks.spawn(async move { domain.dispatch_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.expiry_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.timeout_loop().await });
         Ok(())
     }
 

@@ -58,7 +58,7 @@ struct State<'a> {
     parent_checkpoint_id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 struct Task {
     id: String,
     name: Value,
@@ -207,6 +207,27 @@ pub(crate) fn head_values(tx: &dyn ReadTx, thread: ThreadId) -> Result<Option<(R
         let pending = base.next.get() != "[]";
         (base.values, pending)
     }))
+}
+
+/// Questions that the thread's newest root checkpoint waits for, by task, as the thread's row has them.
+pub(crate) fn head_interrupts(tx: &dyn ReadTx, thread: ThreadId) -> Result<RawJson> {
+    #[derive(Deserialize)]
+    struct Tasks {
+        tasks: Vec<Task>,
+    }
+    let record = tx.list_records(&Default::default(), thread, &Filter::default(), 1)?.pop();
+    let state = match &record {
+        Some(record) => assemble(thread, record, View::Live)?,
+        None => None,
+    };
+    let Some(state) = state else { return Ok(RawJson::trusted("{}")) };
+    let tasks: Tasks = state.parse().map_err(|error| {
+        Error::Internal(format!("the newest checkpoint of thread {thread}: {error}"))
+    })?;
+    let asking = tasks.tasks.into_iter().filter(|task| !task.interrupts.is_empty());
+    let by_task: serde_json::Map<_, _> =
+        asking.map(|task| (task.id, json!(task.interrupts))).collect();
+    Ok(RawJson::of(&by_task))
 }
 
 /// What a read of a thread's state found without asking a worker.

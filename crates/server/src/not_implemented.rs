@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
-use agent_server_api::{Body, Context};
+use agent_server_api::Context;
 use agent_server_domain as domain;
 use serde::Deserialize;
 
@@ -14,7 +14,6 @@ use crate::error::Error;
 #[derive(Deserialize)]
 struct List {
     operations: HashSet<String>,
-    fields: HashSet<(String, String)>,
 }
 
 static LIST: LazyLock<List> = LazyLock::new(|| {
@@ -32,20 +31,6 @@ pub(crate) fn operation(cx: &Context) -> Error {
     )))
 }
 
-/// Refuses a body that uses a field of the list: it would do nothing, and nobody would notice.
-pub(crate) fn refuse_fields<T>(cx: &Context, body: &Body<T>) -> Result<(), Error> {
-    let name = cx.operation.name;
-    for field in body.present() {
-        // `null` asks for nothing.
-        if LIST.fields.contains(&(name.to_owned(), field.to_owned())) && !body.is_null(field) {
-            return Err(Error::Domain(domain::Error::NotImplemented(format!(
-                "The field '{field}' of {name} is not implemented by this version of agent-server; leave it out"
-            ))));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,12 +41,6 @@ mod tests {
             assert!(
                 agent_server_api::OPERATIONS.iter().any(|operation| operation.name == name),
                 "{name} is no operation"
-            );
-        }
-        for (name, field) in &LIST.fields {
-            assert!(
-                agent_server_api::OPERATIONS.iter().any(|operation| operation.name == name),
-                "{name}.{field}: {name} is no operation"
             );
         }
     }

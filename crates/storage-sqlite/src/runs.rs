@@ -132,6 +132,24 @@ impl Read for Tx<'_> {
         )
     }
 
+    fn inflight_runs_of_all(&self, scope: &Scope, status: Option<RunStatus>) -> Result<Vec<Run>> {
+        let runs = self.all(
+            select!(
+                "INDEXED BY run_inflight WHERE (?1 IS NULL OR status = ?1) \
+                 AND (status = 'pending' OR status = 'running') ORDER BY created_at, run_id"
+            ),
+            [status.map(RunStatus::as_str)],
+            run,
+        )?;
+        let mut visible = Vec::with_capacity(runs.len());
+        for run in runs {
+            if self.thread_visible(scope, run.thread_id)? {
+                visible.push(run);
+            }
+        }
+        Ok(visible)
+    }
+
     fn inflight_runs_of_assistant(&self, id: AssistantId) -> Result<Vec<Run>> {
         self.all(
             select!(

@@ -167,6 +167,9 @@ pub trait Read {
     /// All runs that are marked running: what a dead process left behind.
     fn running_runs(&self) -> Result<Vec<Run>>;
 
+    /// Visible runs that are pending, running, or either (`None`), of all threads, oldest `created_at` first, ties by id.
+    fn inflight_runs_of_all(&self, scope: &Scope, status: Option<RunStatus>) -> Result<Vec<Run>>;
+
     /// Pending and running runs of an assistant.
     fn inflight_runs_of_assistant(&self, id: AssistantId) -> Result<Vec<Run>>;
 }

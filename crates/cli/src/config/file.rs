@@ -48,6 +48,7 @@ pub(crate) struct Workers {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Runs {
     pub(crate) max_attempts: Option<u32>,
+    pub(crate) timeout_seconds: Option<f64>,
     pub(crate) save_delay_ms: Option<u64>,
     pub(crate) replay_seconds: Option<u64>,
     pub(crate) shutdown_grace_seconds: Option<u64>,

@@ -3,7 +3,26 @@
 use agent_server_domain::Options;
 
 use super::{Sources, first};
-use crate::{Mode, env::upstream, refusal::Result};
+use crate::{
+    Mode,
+    env::upstream,
+    refusal::{Refusal, Result},
+};
+
+/// Longest time limit, seconds: a hundred years.
+const MAX_TIMEOUT_SECONDS: f64 = 3_155_760_000.0;
+
+/// A time limit that a clock can measure.
+fn timeout(seconds: f64) -> Result<f64> {
+    // Not a number is in no range.
+    if seconds > 0.0 && seconds <= MAX_TIMEOUT_SECONDS {
+        return Ok(seconds);
+    }
+    Err(Refusal::usage(format!(
+        "the time limit of runs is {seconds} s; it must be more than 0 and at most {MAX_TIMEOUT_SECONDS}"
+    ))
+    .into())
+}
 
 /// Grace of a stop at a workplace, seconds, where somebody waits for it.
 const DEV_SHUTDOWN_GRACE_SECONDS: u64 = 5;
@@ -18,6 +37,14 @@ pub(crate) fn resolve(mode: Mode, from: &Sources<'_>) -> Result<Options> {
             || default.max_attempts,
         )
         .max(1),
+        timeout_seconds: timeout(first(
+            [
+                args.run_timeout_seconds,
+                from.env.parsed(upstream::BG_JOB_TIMEOUT_SECS)?,
+                file.timeout_seconds,
+            ],
+            || default.timeout_seconds,
+        ))?,
         save_delay_ms: first([args.save_delay_ms, file.save_delay_ms], || default.save_delay_ms),
         replay_seconds: first(
             [

@@ -128,6 +128,31 @@ pub(super) async fn run_of_unknown_assistant(stage: Stage<'_>) -> Result<Told> {
     Ok(Told::Refused(request, "Thread or assistant not found.".to_owned()))
 }
 
+pub(super) async fn cancel_of_unknown_run(stage: Stage<'_>) -> Result<Told> {
+    let request = stage.plain.with(json!({ "run_ids": [new_id()] }));
+    Ok(Told::Refused(request, "No runs found to cancel.".to_owned()))
+}
+
+pub(super) async fn batch_that_resumes(stage: Stage<'_>) -> Result<Told> {
+    let bad = json!({ "command": { "resume": "yes" } });
+    let request = batch_with(&stage, bad);
+    Ok(Told::Refused(request, "You must provide a thread_id when resuming.".to_owned()))
+}
+
+pub(super) async fn batch_of_unknown_assistant(stage: Stage<'_>) -> Result<Told> {
+    let request = batch_with(&stage, json!({ "assistant_id": new_id() }));
+    Ok(Told::Refused(request, "Thread or assistant not found.".to_owned()))
+}
+
+/// A batch of a good member and one with `members` added.
+fn batch_with(stage: &Stage<'_>, members: Value) -> Request {
+    let (good, mut bad) = (stage.session.says("hello"), stage.session.says("hello"));
+    if let (Some(bad), Some(members)) = (bad.as_object_mut(), members.as_object()) {
+        bad.extend(members.clone());
+    }
+    stage.plain.clone().body(json!([good, bad]))
+}
+
 /// Puts a run on the request's thread that waits for its time.
 async fn occupy(stage: &Stage<'_>) -> Result<()> {
     let thread = stage.plain.path.get("thread_id").context("the operation has no thread")?;

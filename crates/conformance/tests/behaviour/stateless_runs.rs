@@ -21,6 +21,7 @@ behaviours! {
     wait_stateless_run: run_stops_before_the_nodes_that_were_named;
     stream_stateless_run: transcript_is_that_of_a_thread_run;
     get_stateless_run: run_is_found_without_its_thread;
+    create_run_batch: runs_come_back_in_order;
     join_stateless_run_stream: resumable_run_is_replayed;
 }
 
@@ -140,5 +141,25 @@ async fn resumable_run_is_replayed(session: &Session) -> Result<()> {
     let request = Request::to("join_stateless_run_stream")?.path("run_id", &run);
     let replayed = events_of(&session.send(&request.header("Last-Event-ID", "-1")).await?)?;
     ensure!(events.len() == 3 && replayed == events, "{replayed:?} instead of {events:?}");
+    Ok(())
+}
+
+async fn runs_come_back_in_order(session: &Session) -> Result<()> {
+    let bodies: Vec<_> = (0..3)
+        .map(|number| {
+            let mut body = kept(session);
+            body["metadata"] = json!({ "number": number });
+            body
+        })
+        .collect();
+    let runs = session.post("create_run_batch", json!(bodies)).await?;
+    let runs = runs.as_array().context("no list")?;
+    ensure!(runs.len() == 3, "{runs:#?}");
+    for (number, run) in runs.iter().enumerate() {
+        ensure!(run["status"] == "pending" && run["metadata"]["number"] == number, "{run:#}");
+        let (thread, run) = (text(run, "thread_id")?, text(run, "run_id")?);
+        let result = session.of_run("join_run", &thread, &run).await?.success()?;
+        ensure!(result["messages"].as_array().is_some_and(|all| all.len() == 2), "{result:#}");
+    }
     Ok(())
 }

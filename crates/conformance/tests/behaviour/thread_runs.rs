@@ -34,6 +34,7 @@ behaviours! {
     cancel_run: running_run_is_stopped;
     cancel_run: ended_run_cannot_be_cancelled;
     cancel_run: rollback_deletes_the_run;
+    cancel_runs: runs_that_are_not_over_are_stopped_together;
 }
 
 async fn run_is_returned_before_it_begins(session: &Session) -> Result<()> {
@@ -344,4 +345,22 @@ async fn rollback_deletes_the_run(session: &Session) -> Result<()> {
     let history = session.of_thread("get_thread_history", &thread).await?;
     ensure!(column(&history, "checkpoint_id").len() == 3, "{history:#}");
     Ok(())
+}
+
+async fn runs_that_are_not_over_are_stopped_together(session: &Session) -> Result<()> {
+    let thread = session.thread(json!({})).await?;
+    let over = create(session, &thread, "hello", json!({})).await?;
+    join(session, &thread, &over).await?;
+    let running = create(session, &thread, "sleep 20000", json!({})).await?;
+    let waiting = create(session, &thread, "hello", json!({})).await?;
+    until_running(session, &thread, &running).await?;
+    let body = json!({ "thread_id": thread, "run_ids": [over, running, waiting] });
+    let answer = session.send(&Request::to("cancel_runs")?.body(body.clone())).await?;
+    ensure!(answer.status == 204 && answer.body.is_empty(), "{}", answer.describe());
+    for (run, expected) in [(over, "success"), (running, "interrupted"), (waiting, "interrupted")] {
+        same(&status(session, &thread, &run).await?, &json!(expected))?;
+    }
+    let text = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs \
+                haven't been deleted or completed.";
+    refused(&session.send(&Request::to("cancel_runs")?.body(body)).await?, 404, text)
 }

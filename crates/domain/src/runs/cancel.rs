@@ -2,13 +2,17 @@
 //! the host told, so that nothing the graph still does can write.
 
 use agent_server_storage::{
-    Cost, RunId, Scope, ThreadId, Timestamp, WriteTx,
+    Cost, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
     runs::{Lease, Run, RunStatus},
     threads::{Changes, ThreadStatus},
 };
 
 use super::end::error_json;
-use crate::{Caller, Domain, Error, Result, ports::Event, state::head_values};
+use crate::{
+    Caller, Domain, Error, Result,
+    ports::Event,
+    state::{head_interrupts, head_values},
+};
 
 const NOTHING: &str = "No runs found to cancel.";
 const ALL_OVER: &str = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs \
@@ -32,10 +36,46 @@ impl CancelAction {
     }
 }
 
+/// Which runs one request cancels.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    /// These of a thread.
+    Ids(ThreadId, Vec<RunId>),
+    /// All of all threads that are pending, running, or either (`None`).
+    Status(Option<RunStatus>),
+}
+
+impl Selection {
+    /// The runs of it that can be cancelled, and whether there are any others.
+    fn find(&self, tx: &(impl ReadTx + ?Sized), scope: &Scope) -> Result<(Vec<Run>, bool)> {
+        let (thread, ids) = match self {
+            Self::Status(status) => return Ok((tx.inflight_runs_of_all(scope, *status)?, false)),
+            Self::Ids(thread, ids) => (*thread, ids),
+        };
+        let (mut found, mut others) = (vec![], false);
+        for id in ids {
+            match tx.get_run(scope, thread, *id)? {
+                // The same id twice is one run.
+                Some(run) if found.iter().any(|known: &Run| known.run_id == run.run_id) => {}
+                Some(run) if run.status.is_terminal() => others = true,
+                Some(run) => found.push(run),
+                None => {}
+            }
+        }
+        Ok((found, others))
+    }
+}
+
 /// A cancel that was decided in a transaction, to be carried out after it.
 pub(super) struct Cancelled {
     lease: Lease,
     was_running: bool,
+}
+
+impl Cancelled {
+    pub(super) fn of(run: &Run) -> Self {
+        Self { lease: run.lease(), was_running: run.status == RunStatus::Running }
+    }
 }
 
 /// Ends `run` within the caller's transaction.
@@ -46,33 +86,31 @@ pub(super) fn decide(
     reason: &str,
     now: Timestamp,
 ) -> Result<Cancelled> {
-    let (thread, lease) = (run.thread_id, run.lease());
-    let was_running = run.status == RunStatus::Running;
+    let (thread, cancelled) = (run.thread_id, Cancelled::of(&run));
     let expected = (run.status, run.attempt);
     if !tx.update_run_if(run.run_id, expected, RunStatus::Interrupted, run.attempt, now)? {
         return Err(Error::NotFound(ALL_OVER.into()));
     }
     if run.temporary {
         tx.delete_thread(&Scope::Unrestricted, thread)?;
-        return Ok(Cancelled { lease, was_running });
+        return Ok(cancelled);
     }
     let mut changes =
         Changes { updated_at: Some(now), state_updated_at: Some(now), ..Default::default() };
-    let pending = match action {
-        CancelAction::Interrupt => {
-            let head = head_values(tx, thread)?;
-            let pending = head.as_ref().is_some_and(|(_, pending)| *pending);
-            if was_running && let Some((values, _)) = head {
-                changes.values = Some(Some(values));
-            }
-            pending
-        }
-        CancelAction::Rollback => {
-            tx.delete_run(&Scope::Unrestricted, run.run_id)?;
-            tx.delete_checkpoints_of_run(thread, run.run_id)?;
-            false
-        }
-    };
+    if action == CancelAction::Rollback {
+        tx.delete_run(&Scope::Unrestricted, run.run_id)?;
+        tx.delete_checkpoints_of_run(thread, run.run_id)?;
+    }
+    // After a rollback the row shows what was before the run, and so does the head.
+    let head = head_values(tx, thread)?;
+    let pending = head.as_ref().is_some_and(|(_, pending)| *pending);
+    if action == CancelAction::Interrupt
+        && cancelled.was_running
+        && let Some((values, _)) = head
+    {
+        changes.values = Some(Some(values));
+        changes.interrupts = Some(Some(head_interrupts(tx, thread)?));
+    }
     let error = match action {
         CancelAction::Interrupt => "UserInterrupt",
         CancelAction::Rollback => "UserRollback",
@@ -84,7 +122,7 @@ pub(super) fn decide(
         (true, false) => ThreadStatus::Idle,
     });
     tx.update_thread(&Scope::Unrestricted, thread, &changes)?;
-    Ok(Cancelled { lease, was_running })
+    Ok(cancelled)
 }
 
 impl Domain {
@@ -110,6 +148,48 @@ impl Domain {
         self.cancel(&run, action, &reason).await
     }
 
+    /// Cancels all runs of a selection that are not over, in one transaction.
+    ///
+    /// # Errors
+    /// `NotFound` when it holds none.
+    pub async fn cancel_runs(
+        &self,
+        caller: &Caller,
+        selection: Selection,
+        action: CancelAction,
+    ) -> Result<()> {
+        let (scope, chosen) = (caller.scope.clone(), selection.clone());
+        let looked = self.storage().read(Cost::Scan, move |tx| chosen.find(tx, &scope));
+        let (runs, _) = looked.await?;
+        if action == CancelAction::Interrupt {
+            self.save_produced(&runs).await;
+        }
+        let (scope, now) = (caller.scope.clone(), self.now());
+        let cancelled = self
+            .storage()
+            .write(move |tx| {
+                let (runs, others) = selection.find(tx, &scope)?;
+                if runs.is_empty() {
+                    return Err(Error::NotFound(if others { ALL_OVER } else { NOTHING }.into()));
+                }
+                let reason = format!("{} requested via POST /runs/cancel", action.word());
+                runs.into_iter()
+                    .map(|run| {
+                        match tx.get_run(&Scope::Unrestricted, run.thread_id, run.run_id)? {
+                            Some(run) => decide(tx, run, action, &reason, now),
+                            // It went away with the temporary thread of a run before it.
+                            None => Ok(Cancelled::of(&run)),
+                        }
+                    })
+                    .collect::<Result<Vec<_>>>()
+            })
+            .await?;
+        for cancelled in &cancelled {
+            self.after_cancel(cancelled);
+        }
+        Ok(())
+    }
+
     /// Interrupts a run for a reason of the server's.
     ///
     /// # Errors
@@ -122,10 +202,7 @@ impl Domain {
     }
 
     async fn cancel(&self, run: &Run, action: CancelAction, reason: &str) -> Result<()> {
-        // What was produced before the cancel is kept. The lease may be lost by now, which the decision finds out.
-        if let Some(buffer) = self.0.buffers.get(run.lease()) {
-            let _ = self.save_gathered(run.lease(), &buffer).await;
-        }
+        self.save_produced(std::slice::from_ref(run)).await;
         let (thread, id, now) = (run.thread_id, run.run_id, self.now());
         let reason = reason.to_owned();
         let cancelled = self
@@ -148,13 +225,18 @@ impl Domain {
             .storage()
             .read(Cost::Point, move |tx| tx.inflight_runs(thread).map_err(Error::from))
             .await?;
-        for run in inflight {
+        self.save_produced(&inflight).await;
+        Ok(())
+    }
+
+    /// Saves what runs have produced so far: it is kept when they are interrupted. A lease that is lost by now has nothing to
+    /// save, which the decision finds out.
+    async fn save_produced(&self, runs: &[Run]) {
+        for run in runs {
             if let Some(buffer) = self.0.buffers.get(run.lease()) {
-                // A lease that is lost by now has nothing to save.
                 let _ = self.save_gathered(run.lease(), &buffer).await;
             }
         }
-        Ok(())
     }
 
     /// Carries out a committed cancel.
@@ -169,12 +251,11 @@ impl Domain {
 
     /// Lets go of a run in flight whose row is gone already.
     pub(crate) fn abandon(&self, run: &Run) {
-        let was_running = run.status == RunStatus::Running;
         if !run.temporary {
             let data = error_json("HTTPException", "404: Run not found");
             let event = Event { name: "error".into(), data: data.get().to_owned().into() };
             self.0.streams.push(run.run_id, self.now(), event);
         }
-        self.after_cancel(&Cancelled { lease: run.lease(), was_running });
+        self.after_cancel(&Cancelled::of(run));
     }
 }

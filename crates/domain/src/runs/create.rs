@@ -14,11 +14,12 @@ use uuid::Uuid;
 use super::{
     cancel::{CancelAction, Cancelled},
     kwargs::{self, Facts, RunRequest},
+    webhook,
 };
 use crate::{
     Caller, Domain, Error, Result,
     assistants::{configurable, default_assistant_id, refuse_both},
-    ports::RunOrder,
+    ports::{RunOrder, Slot},
     stream::{From, Listener},
     threads::fresh_thread,
 };
@@ -59,6 +60,12 @@ struct Plan {
     thread_ttl: Option<Ttl>,
 }
 
+/// A plan with the slot that is reserved for it.
+struct Prepared {
+    plan: Plan,
+    slot: Option<Box<dyn Slot>>,
+}
+
 /// What the transaction decided.
 struct Decided {
     run: Run,
@@ -79,10 +86,38 @@ impl Domain {
         target: Target,
         request: RunRequest,
     ) -> Result<Created> {
+        let prepared = self.prepare(caller, target, request)?;
+        if prepared.plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
+            self.save_inflight(prepared.plan.thread_id).await?;
+        }
+        let mut created = self.create_prepared(vec![prepared]).await?;
+        Ok(created.pop().expect("one was asked for"))
+    }
+
+    /// Creates stateless runs: all of them or none.
+    ///
+    /// # Errors
+    /// As [`Self::create_run`], for the first that is refused.
+    pub async fn create_runs(
+        &self,
+        caller: &Caller,
+        requests: Vec<RunRequest>,
+    ) -> Result<Vec<Created>> {
+        let prepared = requests
+            .into_iter()
+            .map(|request| self.prepare(caller, Target::Stateless, request))
+            .collect::<Result<_>>()?;
+        self.create_prepared(prepared).await
+    }
+
+    /// Everything about a creation that needs no transaction.
+    fn prepare(&self, caller: &Caller, target: Target, request: RunRequest) -> Result<Prepared> {
         refuse_both(configurable(&request.config), Some(&request.context))?;
+        if let Some(address) = &request.webhook {
+            webhook::check(address).map_err(Error::Invalid)?;
+        }
         let delay = delay(request.after_seconds)?;
         let assistant_id = self.resolve_assistant(&request.assistant_id)?;
-        let resumable = request.stream_resumable;
         let (thread_id, stateless) = match target {
             Target::Thread(id) => (id, false),
             Target::Stateless => (self.0.ids.ordered().into(), true),
@@ -115,34 +150,50 @@ impl Domain {
             slot_graph,
             thread_ttl: self.0.options.thread_ttl,
         };
-        // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
-        let run_id = plan.run_id;
-        if plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
-            self.save_inflight(thread_id).await?;
+        Ok(Prepared { plan, slot })
+    }
+
+    /// Commits the runs in one transaction, then starts those that were claimed.
+    async fn create_prepared(&self, prepared: Vec<Prepared>) -> Result<Vec<Created>> {
+        let (mut plans, mut slots, mut listeners) = (vec![], vec![], vec![]);
+        for Prepared { plan, slot } in prepared {
+            // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
+            let run_id = plan.run_id;
+            let resumable = plan.request.stream_resumable;
+            let log = self.0.streams.open_new(run_id, plan.thread_id, resumable);
+            let listener = self.listen_to(log, From::Start);
+            listeners.push((run_id, listener));
+            slots.push(slot);
+            plans.push(plan);
         }
-        let log = self.0.streams.open_new(run_id, thread_id, resumable);
-        let listener = self.listen_to(log, From::Start);
+        let graphs = self.graphs();
         let decided = self
             .storage()
             .write(move |tx| {
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
-                plan.decide(tx, &known)
+                plans.into_iter().map(|plan| plan.decide(tx, &known)).collect::<Result<Vec<_>>>()
             })
             .await
             .inspect_err(|_| {
-                self.0.streams.discard(run_id);
+                for (run_id, _) in &listeners {
+                    self.0.streams.discard(*run_id);
+                }
             })?;
-        for cancelled in &decided.cancelled {
-            self.after_cancel(cancelled);
-        }
-        match (decided.order, slot) {
-            (Some(order), Some(slot)) => self.launch(slot, order),
-            (_, slot) => {
-                drop(slot);
-                self.0.wake.notify_one();
+        let mut created = Vec::with_capacity(decided.len());
+        for ((decided, slot), (_, listener)) in decided.into_iter().zip(slots).zip(listeners) {
+            for cancelled in &decided.cancelled {
+                self.after_cancel(cancelled);
             }
+            match (decided.order, slot) {
+                (Some(order), Some(slot)) => self.launch(slot, order),
+                (_, slot) => {
+                    drop(slot);
+                    self.0.wake.notify_one();
+                }
+            }
+            created.push(Created { run: decided.run, listener });
         }
-        Ok(Created { run: decided.run, listener })
+        Ok(created)
     }
 
     /// A graph id stands for its default assistant, anything else must be a UUID.
@@ -292,7 +343,7 @@ impl Plan {
 
 impl Domain {
     /// Makes the log of a run if need be, announces the attempt and hands it to the host.
-    pub(super) fn launch(&self, slot: Box<dyn crate::ports::Slot>, order: RunOrder) {
+    pub(super) fn launch(&self, slot: Box<dyn Slot>, order: RunOrder) {
         let lease = order.lease;
         self.0.buffers.open(lease, order.temporary);
         let data =

@@ -13,7 +13,7 @@ use super::{sink::Gathered, stop::uncounted};
 use crate::{
     Domain, Error, Result,
     ports::{Ending, Event, LiveState, Outcome},
-    state::head_values,
+    state::{head_interrupts, head_values},
     stream::{self, Log, Logged},
 };
 
@@ -71,7 +71,7 @@ pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestam
         state_updated_at: Some(now),
         status: Some(thread_status(&inflight, false, pending)),
         values: Some(head.map(|(values, _)| values)),
-        interrupts: Some(None),
+        interrupts: Some(Some(head_interrupts(tx, thread)?)),
         ..Default::default()
     };
     tx.update_thread(&Scope::Unrestricted, thread, &changes)?;

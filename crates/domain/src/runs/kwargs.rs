@@ -37,6 +37,10 @@ pub struct RunRequest {
     pub stream_subgraphs: bool,
     /// Whether events carry ids and are kept for replay.
     pub stream_resumable: bool,
+    /// Address that is told of the run's end; see [`super::webhook`].
+    pub webhook: Option<String>,
+    /// Where traces go: members of the configurable under names that clients cannot set otherwise.
+    pub tracer: Tracer,
     /// Keys of feedback links.
     pub feedback_keys: Option<Vec<String>>,
     /// On a busy thread.
@@ -51,6 +55,15 @@ pub struct RunRequest {
     pub checkpoint_during: Option<bool>,
     /// Stateless runs: whether the thread stays.
     pub keep_thread: bool,
+}
+
+/// Where the traces of a run go.
+#[derive(Clone, Debug, Default)]
+pub struct Tracer {
+    /// LangSmith project.
+    pub project: Option<String>,
+    /// Example of a LangSmith dataset that the run is an answer to.
+    pub example: Option<String>,
 }
 
 /// The fourteen keys of a run's kwargs, in the order of the wire.
@@ -135,6 +148,14 @@ pub fn merge(
         // The worker then also hides what the graph's context does not declare.
         run_configurable.insert("__context_provided__".into(), json!(true));
     }
+    for (key, value) in [
+        ("__langsmith_project__", &request.tracer.project),
+        ("__langsmith_example_id__", &request.tracer.example),
+    ] {
+        if let Some(value) = value {
+            run_configurable.insert(key.into(), json!(value));
+        }
+    }
     let user_id = run_configurable.get("user_id").cloned().unwrap_or_else(|| json!(""));
     for (key, value) in [
         ("langgraph_auth_user", Value::Null),
@@ -178,7 +199,7 @@ pub fn merge(
         stream_mode: &request.stream_mode,
         interrupt_before: request.interrupt_before.as_ref(),
         interrupt_after: request.interrupt_after.as_ref(),
-        webhook: None,
+        webhook: request.webhook.as_deref(),
         feedback_keys: request.feedback_keys.as_deref(),
         temporary: facts.temporary,
         subgraphs: request.stream_subgraphs,
@@ -246,6 +267,8 @@ mod tests {
             stream_mode: vec!["values".into()],
             stream_subgraphs: false,
             stream_resumable: false,
+            webhook: None,
+            tracer: Tracer::default(),
             feedback_keys: None,
             multitask_strategy: MultitaskStrategy::Enqueue,
             create_thread: false,
@@ -346,6 +369,19 @@ mod tests {
         let (kwargs, _) = run(&request, &assistant(json!({}), json!({})), &thread(json!({})));
         assert_eq!(kwargs["config"]["configurable"]["model"], "m");
         assert_eq!(kwargs["context"], json!({"model": "m"}));
+    }
+
+    #[test]
+    fn webhook_and_tracer_are_stored() {
+        let mut request = request();
+        request.webhook = Some("https://example.com/hook".into());
+        request.tracer = Tracer { project: Some("p".into()), example: None };
+        let (kwargs, merged) = run(&request, &assistant(json!({}), json!({})), &thread(json!({})));
+        assert_eq!(kwargs["webhook"], "https://example.com/hook");
+        let configurable = &kwargs["config"]["configurable"];
+        assert_eq!(configurable["__langsmith_project__"], "p");
+        assert_eq!(configurable.get("__langsmith_example_id__"), None);
+        assert_eq!(merged.thread_config["configurable"], json!({}), "for this run alone");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Runs: create, get, list, delete; how they are queued, executed, ended and cancelled.
 //!
 //! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it, `dispatch` gives it to a
-//! host, `sink` takes what comes back, `end` commits how it ended, `cancel` ends it early, `stop` lets it go when the server
-//! stops, [`result`] tells who waits.
+//! host, `sink` takes what comes back, `end` commits how it ended, `cancel` ends it early and `timeout` late, `stop` lets it
+//! go when the server stops, [`result`] tells who waits.
 //!
 //! Source: reference/runs-and-threads.md, sections 5 to 12.
 
@@ -14,6 +14,8 @@ pub mod kwargs;
 pub mod result;
 mod sink;
 mod stop;
+mod timeout;
+pub mod webhook;
 
 use agent_server_storage::{
     Cost, Page, RunId, Scope, ThreadId,
@@ -27,7 +29,7 @@ use crate::{
     threads::not_found,
 };
 
-pub use cancel::CancelAction;
+pub use cancel::{CancelAction, Selection};
 pub use create::{Created, Target};
 pub(crate) use sink::Buffers;
 pub(crate) use sink::Sink;

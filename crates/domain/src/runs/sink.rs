@@ -13,6 +13,7 @@ use agent_server_storage::{
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use crate::{
@@ -37,6 +38,8 @@ pub(super) struct Gathered {
 pub(super) struct Buffer {
     /// Whether the thread goes away with the run.
     pub(super) temporary: bool,
+    /// When the attempt began.
+    opened: Instant,
     pub(super) gathered: Mutex<Gathered>,
     /// Held while taking and saving, so that operations reach storage in their order.
     pub(super) saving: tokio::sync::Mutex<()>,
@@ -55,6 +58,7 @@ impl Buffers {
     pub(super) fn open(&self, lease: Lease, temporary: bool) {
         let buffer = Buffer {
             temporary,
+            opened: Instant::now(),
             gathered: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
             _attempt: self.attempts.token(),
@@ -64,6 +68,11 @@ impl Buffers {
 
     pub(super) fn get(&self, lease: Lease) -> Option<Arc<Buffer>> {
         self.open.lock().get(&lease).cloned()
+    }
+
+    /// All attempts in progress, and when they began.
+    pub(super) fn all(&self) -> Vec<(Lease, Instant)> {
+        self.open.lock().iter().map(|(lease, buffer)| (*lease, buffer.opened)).collect()
     }
 
     /// Whatever comes for the lease from now on is dropped.

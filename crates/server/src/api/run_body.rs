@@ -1,11 +1,12 @@
 //! Bodies of run creations: five wire types, one request of the domain.
 
-use agent_server_api::types;
+use agent_server_api::{Body, types};
 use agent_server_domain::{
-    runs::kwargs::RunRequest,
+    runs::kwargs::{RunRequest, Tracer},
     storage::{Map, RawJson, runs::MultitaskStrategy},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Result;
 use crate::{convert, error::invalid};
@@ -55,6 +56,8 @@ macro_rules! shared {
             stream_mode: modes($body.stream_mode),
             stream_subgraphs: $body.stream_subgraphs.unwrap_or(false),
             stream_resumable: $body.stream_resumable.unwrap_or(false),
+            webhook: $body.webhook.map(Into::into),
+            tracer: tracer($body.langsmith_tracer)?,
             feedback_keys: $body.feedback_keys,
             multitask_strategy: MultitaskStrategy::Enqueue,
             create_thread: false,
@@ -66,9 +69,30 @@ macro_rules! shared {
     }};
 }
 
+/// The command as it was sent: the typed one has lost members that were null.
+fn command_of<T>(body: &Body<T>) -> Option<RawJson> {
+    let sent = body.field("command")?;
+    let members = sent.strip_prefix(b"{")?;
+    let is_empty = members.trim_ascii_start() == b"}";
+    (!is_empty).then(|| RawJson::trusted(String::from_utf8_lossy(&sent)))
+}
+
 /// An empty command is none.
 fn command(command: Option<types::Command>) -> Option<RawJson> {
     command.map(|command| RawJson::of(&command)).filter(|command| command.get() != "{}")
+}
+
+/// Members that are absent or null are not given.
+fn tracer(given: Option<Map>) -> Result<Tracer> {
+    let mut given = given.unwrap_or_default();
+    let mut text = |member: &str| match given.shift_remove(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => {
+            Err(invalid(format!("Invalid langsmith_tracer: '{member}' is {other}, not a string")))
+        }
+    };
+    Ok(Tracer { project: text("project_name")?, example: text("example_id")? })
 }
 
 macro_rules! stateful {
@@ -104,24 +128,38 @@ macro_rules! stateless {
     }};
 }
 
-pub(super) fn stateful(body: types::RunCreateStateful) -> Result<RunBody> {
-    let request = stateful!(body);
+pub(super) fn stateful(body: Body<types::RunCreateStateful>) -> Result<RunBody> {
+    let command = command_of(&body);
+    let body = body.value;
+    let request = RunRequest { command, ..stateful!(body) };
     Ok(RunBody { request, cancel_on_disconnect: false })
 }
 
-pub(super) fn streaming_stateful(body: types::RunCreateStreamingStateful) -> Result<RunBody> {
+pub(super) fn streaming_stateful(body: Body<types::RunCreateStreamingStateful>) -> Result<RunBody> {
+    let command = command_of(&body);
+    let body = body.value;
     let cancel_on_disconnect = body.on_disconnect == Some(types::OnDisconnect::Cancel);
-    let request = stateful!(body);
+    let request = RunRequest { command, ..stateful!(body) };
     Ok(RunBody { request, cancel_on_disconnect })
 }
 
-pub(super) fn stateless(body: types::RunCreateStateless) -> Result<RunBody> {
-    let request = stateless!(body);
+pub(super) fn stateless(body: Body<types::RunCreateStateless>) -> Result<RunBody> {
+    let command = command_of(&body);
+    let request = RunRequest { command, ..stateless_member(body.value)? };
     Ok(RunBody { request, cancel_on_disconnect: false })
 }
 
-pub(super) fn streaming_stateless(body: types::RunCreateStreamingStateless) -> Result<RunBody> {
+/// A member of a batch.
+pub(super) fn stateless_member(body: types::RunCreateStateless) -> Result<RunRequest> {
+    Ok(stateless!(body))
+}
+
+pub(super) fn streaming_stateless(
+    body: Body<types::RunCreateStreamingStateless>,
+) -> Result<RunBody> {
+    let command = command_of(&body);
+    let body = body.value;
     let cancel_on_disconnect = body.on_disconnect == Some(types::OnDisconnect::Cancel);
-    let request = stateless!(body);
+    let request = RunRequest { command, ..stateless!(body) };
     Ok(RunBody { request, cancel_on_disconnect })
 }

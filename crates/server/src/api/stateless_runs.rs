@@ -9,7 +9,7 @@ use super::{
     run_body::RunBody,
     thread_runs::{event_stream, locations},
 };
-use crate::{convert, disconnect::OnDisconnect, not_implemented, sse};
+use crate::{convert, disconnect::OnDisconnect, sse};
 
 /// Where a stateless run is to be found again; the temporary thread is not disclosed here.
 fn run_path(run: RunId) -> String {
@@ -22,8 +22,7 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunCreateStateless>,
     ) -> Result<CreateStatelessRunResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
-        let RunBody { request, .. } = run_body::stateless(body.value)?;
+        let RunBody { request, .. } = run_body::stateless(body)?;
         let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
         let place = run_path(created.run.run_id);
         let reply =
@@ -36,8 +35,7 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<StreamStatelessRunResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
-        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body.value)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body)?;
         let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
         let place = run_path(created.run.run_id);
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
@@ -50,8 +48,7 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<WaitStatelessRunResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
-        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body.value)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body)?;
         let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
         Ok(WaitStatelessRunResponse::Ok(self.result_reply(
@@ -91,8 +88,12 @@ impl StatelessRuns for Api {
     async fn create_run_batch(
         &self,
         cx: Context,
-        _body: Body<types::RunBatchCreate>,
+        body: Body<types::RunBatchCreate>,
     ) -> Result<CreateRunBatchResponse> {
-        Err(not_implemented::operation(&cx))
+        let requests =
+            body.value.0.into_iter().map(run_body::stateless_member).collect::<Result<_>>()?;
+        let created = self.domain.create_runs(&caller(&cx), requests).await?;
+        let runs: Vec<_> = created.iter().map(|created| convert::run(&created.run)).collect();
+        Ok(CreateRunBatchResponse::Ok(Reply::new(&runs)))
     }
 }

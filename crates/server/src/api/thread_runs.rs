@@ -2,13 +2,16 @@
 
 use agent_server_api::{types, *};
 use agent_server_domain::{
-    runs::{CancelAction, Target},
-    storage::{Page, RunId, ThreadId, runs::Run},
+    runs::{CancelAction, Selection, Target},
+    storage::{
+        Page, RunId, ThreadId,
+        runs::{Run, RunStatus},
+    },
 };
 use http::{HeaderName, header};
 
-use super::{Api, Result, caller, query_names, run_body, run_body::RunBody};
-use crate::{convert, disconnect::OnDisconnect, not_implemented, sse, wait};
+use super::{Api, Result, body_id, caller, query_names, run_body, run_body::RunBody};
+use crate::{convert, disconnect::OnDisconnect, sse, wait};
 
 /// Where a run is to be found again, relative to the server.
 pub(super) fn run_path(thread: ThreadId, run: RunId) -> String {
@@ -27,8 +30,7 @@ impl ThreadRuns for Api {
         path: CreateRunPath,
         body: Body<types::RunCreateStateful>,
     ) -> Result<CreateRunResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
-        let RunBody { request, .. } = run_body::stateful(body.value)?;
+        let RunBody { request, .. } = run_body::stateful(body)?;
         let target = Target::Thread(path.thread_id.into());
         let created = self.domain.create_run(&caller(&cx), target, request).await?;
         let place = run_path(created.run.thread_id, created.run.run_id);
@@ -43,8 +45,7 @@ impl ThreadRuns for Api {
         path: StreamRunPath,
         body: Body<types::RunCreateStreamingStateful>,
     ) -> Result<StreamRunResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
-        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body.value)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body)?;
         let target = Target::Thread(path.thread_id.into());
         let created = self.domain.create_run(&caller(&cx), target, request).await?;
         let place = run_path(created.run.thread_id, created.run.run_id);
@@ -59,8 +60,7 @@ impl ThreadRuns for Api {
         path: WaitRunPath,
         body: Body<types::RunCreateStreamingStateful>,
     ) -> Result<WaitRunResponse> {
-        not_implemented::refuse_fields(&cx, &body)?;
-        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body.value)?;
+        let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body)?;
         let target = Target::Thread(path.thread_id.into());
         let created = self.domain.create_run(&caller(&cx), target, request).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
@@ -146,10 +146,7 @@ impl ThreadRuns for Api {
         query: CancelRunQuery,
     ) -> Result<CancelRunResponse> {
         let (thread, run) = (path.thread_id.into(), path.run_id.into());
-        let action = match query.action.as_deref() {
-            Some("rollback") => CancelAction::Rollback,
-            _ => CancelAction::Interrupt,
-        };
+        let action = cancel_action(query.action.as_deref());
         // The end is committed before this returns, so there is nothing left to wait for.
         self.domain.cancel_run(&caller(&cx), thread, run, action).await?;
         if !query.wait.unwrap_or(false) {
@@ -165,11 +162,38 @@ impl ThreadRuns for Api {
     async fn cancel_runs(
         &self,
         cx: Context,
-        _query: CancelRunsQuery,
-        _body: Body<types::RunsCancel>,
+        query: CancelRunsQuery,
+        body: Body<types::RunsCancel>,
     ) -> Result<CancelRunsResponse> {
-        Err(not_implemented::operation(&cx))
+        let selection = selection(body.value)?;
+        let action = cancel_action(query.action.as_deref());
+        self.domain.cancel_runs(&caller(&cx), selection, action).await?;
+        Ok(CancelRunsResponse::NoContent)
     }
+}
+
+/// Any other word is read as `interrupt`.
+fn cancel_action(word: Option<&str>) -> CancelAction {
+    match word {
+        Some("rollback") => CancelAction::Rollback,
+        _ => CancelAction::Interrupt,
+    }
+}
+
+/// The runs that a cancel names; the schema has seen to it that it names them in one way only.
+fn selection(body: types::RunsCancel) -> Result<Selection> {
+    let status = match body.status {
+        Some(types::RunsCancelStatus::Pending) => Some(RunStatus::Pending),
+        Some(types::RunsCancelStatus::Running) => Some(RunStatus::Running),
+        Some(types::RunsCancelStatus::All) => None,
+        None => {
+            let thread = body_id(&body.thread_id.unwrap_or_default(), "thread")?;
+            let runs = body.run_ids.unwrap_or_default();
+            let runs = runs.iter().map(|id| body_id(id, "run").map(RunId::from));
+            return Ok(Selection::Ids(thread.into(), runs.collect::<Result<_>>()?));
+        }
+    };
+    Ok(Selection::Status(status))
 }
 
 /// An event stream with its headers.

@@ -40,7 +40,7 @@ macro_rules! storage_suite {
                 header_leaves_large_columns_out, search_pages_in_order, search_breaks_ties_by_id, search_filters,
                 scope_hides, delete_removes_everything_below, large_values_come_back;
             runs: inserted_comes_back, list_is_newest_first, update_if_refuses_stale_attempts, inflight_runs_are_oldest_first,
-                inflight_runs_of_assistant, scope_of_the_thread_decides, delete_removes;
+                inflight_runs_of_all_threads, inflight_runs_of_assistant, scope_of_the_thread_decides, delete_removes;
             queue: claimable_is_one_per_thread, claimable_skips_busy_threads, claimable_waits_for_its_time,
                 claimable_is_oldest_first, running_runs_are_found;
             checkpoints: newest_is_the_head, saving_twice_is_saving_once, writes_may_come_before_their_checkpoint,

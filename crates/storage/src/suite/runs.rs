@@ -120,6 +120,29 @@ pub async fn inflight_runs_are_oldest_first(storage: &dyn Storage) {
     .await;
 }
 
+pub async fn inflight_runs_of_all_threads(storage: &dyn Storage) {
+    add_threads(storage, 2).await;
+    write(storage, |tx| {
+        for (n, thread) in [(3, 1), (1, 2), (2, 1)] {
+            tx.insert_run(&run(n, thread))?;
+        }
+        tx.insert_run(&Run { status: RunStatus::Running, attempt: 1, ..run(4, 2) })?;
+        tx.insert_run(&Run { status: RunStatus::Success, ..run(5, 1) })?;
+        let list = |scope: &Scope, status| {
+            tx.inflight_runs_of_all(scope, status).map(|runs| numbers(&runs))
+        };
+        let all = Scope::Unrestricted;
+        assert_eq!(list(&all, None)?, [1, 2, 3, 4]);
+        assert_eq!(list(&all, Some(RunStatus::Pending))?, [1, 2, 3]);
+        assert_eq!(list(&all, Some(RunStatus::Running))?, [4]);
+        assert_eq!(list(&all, Some(RunStatus::Success))?, [0; 0]);
+        assert_eq!(list(&scope(json!({"owner": "odd"})), None)?, [2, 3]);
+        assert_eq!(list(&scope(json!({"owner": "even"})), Some(RunStatus::Running))?, [4]);
+        Ok(())
+    })
+    .await;
+}
+
 pub async fn inflight_runs_of_assistant(storage: &dyn Storage) {
     add_threads(storage, 2).await;
     write(storage, |tx| {

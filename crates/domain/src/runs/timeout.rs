@@ -1,0 +1,92 @@
+//! Runs that take too long: each attempt has the same time, and whoever is over it loses its lease.
+
+use std::time::Duration;
+
+use agent_server_storage::{
+    RawJson, Scope, Timestamp, WriteTx,
+    runs::{Lease, RunStatus},
+    threads::{Changes, ThreadStatus},
+};
+use tokio::time::Instant;
+
+use super::{cancel::Cancelled, end::error_json};
+use crate::{
+    Domain, Result,
+    state::{head_interrupts, head_values},
+};
+
+/// How long storage is left alone after it failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Ends a run that is still in the attempt of the lease; `None` if it is not, and nothing changes.
+fn expire(tx: &dyn WriteTx, lease: Lease, now: Timestamp) -> Result<Option<Cancelled>> {
+    let Lease { run_id, thread_id, attempt } = lease;
+    let expected = (RunStatus::Running, attempt);
+    let all = &Scope::Unrestricted;
+    let Some(run) = tx.get_run(all, thread_id, run_id)? else { return Ok(None) };
+    if !tx.update_run_if(run_id, expected, RunStatus::Timeout, attempt, now)? {
+        return Ok(None);
+    }
+    let cancelled = Cancelled::of(&run);
+    if run.temporary {
+        tx.delete_thread(all, thread_id)?;
+        return Ok(Some(cancelled));
+    }
+    let is_last = tx.inflight_runs(thread_id)?.is_empty();
+    let head = head_values(tx, thread_id)?;
+    let interrupts: Option<RawJson> =
+        head.is_some().then(|| head_interrupts(tx, thread_id)).transpose()?;
+    let changes = Changes {
+        updated_at: Some(now),
+        state_updated_at: Some(now),
+        status: Some(if is_last { ThreadStatus::Error } else { ThreadStatus::Busy }),
+        values: head.map(|(values, _)| Some(values)),
+        interrupts: interrupts.map(Some),
+        error: Some(Some(error_json("TimeoutError", ""))),
+        ..Default::default()
+    };
+    tx.update_thread(all, thread_id, &changes)?;
+    Ok(Some(cancelled))
+}
+
+impl Domain {
+    /// Ends attempts that are over their time, until shutdown. Sleeps until the oldest is; one that begins meanwhile is
+    /// over later than that.
+    pub(crate) async fn timeout_loop(&self) {
+        let limit = Duration::from_secs_f64(self.0.options.timeout_seconds);
+        loop {
+            let now = Instant::now();
+            let (mut next, mut due) = (now + limit, vec![]);
+            for (lease, opened) in self.0.buffers.all() {
+                match opened + limit {
+                    at if at <= now => due.push(lease),
+                    at => next = next.min(at),
+                }
+            }
+            for lease in due {
+                if let Err(error) = self.expire(lease).await {
+                    tracing::error!(%error, run_id = %lease.run_id, "a run that is over its time could not be ended");
+                    next = next.min(Instant::now() + PAUSE);
+                }
+            }
+            tokio::select! {
+                () = self.0.shutdown.cancelled() => return,
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
+    }
+
+    async fn expire(&self, lease: Lease) -> Result<()> {
+        // What was produced until now is kept. The lease may be lost by now, which the decision finds out.
+        if let Some(buffer) = self.0.buffers.get(lease) {
+            let _ = self.save_gathered(lease, &buffer).await;
+        }
+        let now = self.now();
+        let cancelled = self.storage().write(move |tx| expire(tx, lease, now)).await?;
+        if let Some(cancelled) = cancelled {
+            tracing::info!(run_id = %lease.run_id, "a run took longer than is allowed");
+            self.after_cancel(&cancelled);
+        }
+        Ok(())
+    }
+}
