@@ -1,9 +1,9 @@
 //! Run events: order, ids, listeners, replay.
 //!
-//! A [`Log`] exists while a run is in flight, or somebody follows a thread. Whoever ends a run closes its log, after
-//! the final status is committed; that a server stops closes none, for the run goes on. The events of resumable runs are stored as well, together with whatever else
-//! the attempt saves, and a listener reads there what memory does not hold: from before a restart, from before the end of
-//! the run, or from before the oldest event of a log that grew too long.
+//! A log exists while a run is in flight, or somebody follows a thread. Whoever ends a run closes its log, after the final
+//! status is committed; that a server stops closes none, for the run goes on. The events of resumable runs are stored as
+//! well, together with whatever else the attempt saves, and a listener reads there what memory does not hold: from before a
+//! restart, from before the end of the run, or from before the oldest event of a log that grew too long.
 //!
 //! Source: reference/streaming.md, sections 8 to 10.
 

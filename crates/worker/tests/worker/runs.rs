@@ -184,13 +184,13 @@ fn a_run_goes_on_from_an_old_checkpoint() {
         let first = fixture.run(&run).await;
         let old = puts(&first)[2].clone();
         let replay = run.next(Value::Null).configurable("checkpoint_id", json!(old));
-        let loads = fixture.sink.loads.lock().len();
+        let loads = fixture.sink.loads_of(run.thread_id);
         let ended = fixture.run(&replay).await;
         ended.succeeded();
         assert_eq!(ended.state()["values"], json!({"foo": "A", "log": ["a", "b"]}));
         let SaverOp::Put(fork) = &ended.ops[0] else { panic!("{:?}", ended.ops[0]) };
         assert_eq!((fork.source.as_str(), fork.parent_id.as_ref()), ("fork", Some(&old)));
-        assert_eq!(fixture.sink.loads.lock().len(), loads, "nothing had to be asked");
+        assert_eq!(fixture.sink.loads_of(run.thread_id), loads, "nothing had to be asked");
     });
 }
 
@@ -240,10 +240,9 @@ fn new_subgraph_calls_ask_nothing() {
     let run = Run::new("nested", json!({"foo": "x"}));
     shared(|fixture| async {
         for run in [run.clone(), run.next(json!({"foo": "y"}))] {
-            let seen = fixture.sink.loads.lock().len();
             fixture.run(&run).await.succeeded();
-            let loads = fixture.sink.loads.lock()[seen..].to_vec();
-            assert!(!loads.iter().any(|(ns, _)| ns.starts_with("child:")), "{loads:?}");
+            let loads = fixture.sink.loads_of(run.thread_id);
+            assert!(!loads.iter().any(|ns| ns.starts_with("child:")), "{loads:?}");
         }
     });
 }

@@ -45,13 +45,19 @@ pub(crate) struct Sink {
     items: Mutex<BTreeMap<(Namespace, String), Item>>,
     /// Counts `graphs_changed` and `slot_freed`.
     pub(crate) changes: watch::Sender<u64>,
-    /// Checkpoints asked for.
-    pub(crate) loads: Mutex<Vec<(String, Option<String>)>>,
+    /// Thread and namespace of the checkpoints asked for.
+    loads: Mutex<Vec<(ThreadId, String)>>,
     /// Whether saves fail from now on.
     pub(crate) broken: Mutex<bool>,
 }
 
 impl Sink {
+    /// Namespaces of the checkpoints that were asked for of a thread. Other tests share the fixture.
+    pub(crate) fn loads_of(&self, thread: ThreadId) -> Vec<String> {
+        let loads = self.loads.lock();
+        loads.iter().filter(|(of, _)| *of == thread).map(|(_, ns)| ns.clone()).collect()
+    }
+
     /// Everything about the attempt.
     pub(crate) fn listen(&self, lease: Lease) -> mpsc::UnboundedReceiver<Told> {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -198,7 +204,7 @@ impl RunSink for Sink {
         checkpoint_id: Option<String>,
     ) -> Result<Option<CheckpointTuple>, Error> {
         let found = self.checkpoint(thread_id, &ns, checkpoint_id.as_deref());
-        self.loads.lock().push((ns, checkpoint_id));
+        self.loads.lock().push((thread_id, ns));
         Ok(found)
     }
 
