@@ -87,6 +87,20 @@ async fn reject_answers_409_and_inserts_nothing() {
 }
 
 #[tokio::test]
+async fn a_run_whose_client_leaves_keeps_what_it_produced() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    let body = json!({"assistant_id": "g", "input": {"a": 1}, "on_disconnect": "cancel"});
+    let stream = server.send("POST", &format!("/threads/{thread}/runs/stream"), Some(body)).await;
+    let lease = server.started().await.lease;
+    server.host.checkpoint(lease, "1", r#"{"a":1}"#, r#"["b"]"#);
+    drop(stream);
+    assert_eq!(server.cancelled().await, lease);
+    let (_, row) = server.call("GET", &format!("/threads/{thread}"), None).await;
+    assert_eq!((&row["status"], &row["values"]), (&json!("interrupted"), &json!({"a": 1})));
+}
+
+#[tokio::test]
 async fn a_cancelled_run_keeps_what_it_produced_and_its_worker_writes_nothing_more() {
     let server = TestServer::start(4).await;
     let thread = thread(&server).await;

@@ -229,12 +229,12 @@ impl Domain {
         Ok(())
     }
 
-    /// Saves what runs have produced so far: it is kept when they are interrupted. A lease that is lost by now has nothing to
-    /// save, which the decision finds out.
+    /// Saves what runs have produced so far: it is kept when they are interrupted. The rows may be old, so the attempt is
+    /// found by the run. A lease that is lost by now has nothing to save, which the decision finds out.
     async fn save_produced(&self, runs: &[Run]) {
         for run in runs {
-            if let Some(buffer) = self.0.buffers.get(run.lease()) {
-                let _ = self.save_gathered(run.lease(), &buffer).await;
+            if let Some((lease, buffer)) = self.0.buffers.of_run(run.run_id) {
+                let _ = self.save_gathered(lease, &buffer).await;
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use agent_server_storage::{
-    Cost, RawJson, ThreadId,
+    Cost, RawJson, RunId, ThreadId,
     checkpoints::{CheckpointTuple, SaverOp},
     runs::Lease,
 };
@@ -68,6 +68,14 @@ impl Buffers {
 
     pub(super) fn get(&self, lease: Lease) -> Option<Arc<Buffer>> {
         self.open.lock().get(&lease).cloned()
+    }
+
+    /// The attempt of a run, whichever it is.
+    pub(super) fn of_run(&self, run: RunId) -> Option<(Lease, Arc<Buffer>)> {
+        let open = self.open.lock();
+        open.iter()
+            .find(|(lease, _)| lease.run_id == run)
+            .map(|(lease, buffer)| (*lease, Arc::clone(buffer)))
     }
 
     /// All attempts in progress, and when they began.
