@@ -24,8 +24,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     env::run(&env::Arguments { python: "python3".into(), only: Some(env::Language::Python) })?;
     let packages = ["build", "--release", "-p", "agent-server", "-p", "agent-server-bench"];
     process::run(process::command("cargo", packages))?;
-    let mut bench = process::command(files::at("target/release/agent-server-bench"), ["--server"]);
-    bench.arg(files::at("target/release/agent-server"));
+    let mut bench =
+        process::command(files::built("release").join("agent-server-bench"), ["--server"]);
+    bench.arg(files::built("release").join("agent-server"));
     bench.arg("--python").arg(env::python());
     bench.arg("--project").arg(files::at("crates/bench/project"));
     if !arguments.no_peer {

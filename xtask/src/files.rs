@@ -17,6 +17,11 @@ pub(crate) fn at(path: impl AsRef<Path>) -> PathBuf {
     root().join(path)
 }
 
+/// Where a profile's programs are, once they are built.
+pub(crate) fn built(profile: &str) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| at("target"), PathBuf::from).join(profile)
+}
+
 /// Reads a text file.
 pub(crate) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())

@@ -7,6 +7,7 @@
 mod bench;
 mod conformance;
 mod env;
+mod faults;
 mod files;
 mod parity;
 mod peer;
@@ -46,6 +47,10 @@ enum Command {
     Conformance(conformance::Arguments),
     /// Compare the server's answers with its peer's
     Parity(parity::Arguments),
+    /// Kill the server and its workers at random moments and look for what got lost
+    Faults(faults::Faults),
+    /// Wear the server out and look whether memory and data go back to what they were
+    Soak(faults::Soak),
     /// Measure the server beside its peers
     Bench(bench::Arguments),
 }
@@ -69,6 +74,8 @@ fn run(command: Command) -> Result<()> {
         Command::Test(arguments) => test::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Parity(arguments) => parity::run(&arguments),
+        Command::Faults(arguments) => faults::faults(&arguments),
+        Command::Soak(arguments) => faults::soak(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }

@@ -23,9 +23,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let peer = peer::environment()?;
     process::run(process::command("cargo", ["build", "--quiet", "--package", "agent-server"]))?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| files::at("target"), Into::into);
-    command.arg("--server").arg(target.join("debug/agent-server"));
+    command.arg("--server").arg(files::built("debug").join("agent-server"));
     command.arg("--peer").arg(peer).args(&arguments.rest);
     process::run(command)
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use crate::{env, files, process, regenerate, tidy};
+use crate::{env, faults, files, process, regenerate, tidy};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -96,6 +96,8 @@ fn steps(arguments: &Arguments) -> Vec<Step> {
         Step::program("doc", doc),
     ];
     steps.extend(sdk_steps());
+    let short = faults::Faults::short();
+    steps.push(Step::own("faults", &short.shown(), move || faults::faults(&short)));
     steps
 }
 
@@ -103,7 +105,7 @@ fn steps(arguments: &Arguments) -> Vec<Step> {
 fn sdk_steps() -> Vec<Step> {
     let mut steps = vec![];
     if files::at("tests/python/pytest.ini").exists() {
-        let build = process::command("cargo", ["build", "--package", "agent-server"]);
+        let build = faults::build(&[]);
         let pytest = process::command(env::python(), ["-m", "pytest", "tests/python"]);
         let rerun = format!("{} && {}", process::shown(&build), process::shown(&pytest));
         steps.push(Step::own("python", &rerun, || {

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from uuid import uuid4
 
 import orjson
-from graphs import chat, simple, steps
+from graphs import chat, simple, steps, turn
 from langgraph.checkpoint.memory import InMemorySaver
 
 
@@ -38,6 +38,21 @@ async def first_token_ms(rounds: int) -> float:
         await anext(stream)
         times.append((time.perf_counter() - begin) * 1e3)
         await stream.aclose()
+    return statistics.median(times)
+
+
+async def turn_ms(messages: int, rounds: int) -> float:
+    """One more turn of a thread with so many messages, and its state."""
+    graph, where = turn.copy(update={"checkpointer": InMemorySaver()}), config()
+    words = "when every node has told what it found the graph answers in a long thread today "
+    message = ("user", words + words)
+    await graph.ainvoke({"messages": [message] * messages}, where)
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        await graph.ainvoke({"messages": [message]}, where)
+        await graph.aget_state(where)
+        times.append((time.perf_counter() - begin) * 1e3)
     return statistics.median(times)
 
 
@@ -90,6 +105,8 @@ def main() -> None:
         "run_ms": asyncio.run(median_ms(simple, {"foo": "x", "log": []}, 200)),
         "steps_ms": asyncio.run(median_ms(steps, {"n": 0}, 15)),
         "first_token_ms": asyncio.run(first_token_ms(50)),
+        "short_ms": asyncio.run(turn_ms(10, 30)),
+        "long_ms": asyncio.run(turn_ms(1000, 30)),
     }
     with ProcessPoolExecutor(2) as pool:
         list(pool.map(tokens_of_process, [1, 1]))

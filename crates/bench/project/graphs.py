@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -83,5 +84,25 @@ class Tokens(BaseChatModel):
 async def call(state: MessagesState) -> dict[str, Any]:
     return {"messages": [await Tokens().ainvoke(state["messages"])]}
 
+
+async def answer(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [AIMessage(content=f"You have sent {len(state['messages'])} messages, all of them read.")]}
+
+
+turn = StateGraph(MessagesState).add_node(answer).add_edge(START, "answer").add_edge("answer", END).compile()
+
+
+def block(state: Simple) -> dict[str, Any]:
+    time.sleep(5)
+    return {"log": ["blocked a thread"]}
+
+
+async def hold(state: Simple) -> dict[str, Any]:
+    time.sleep(5)
+    return {"log": ["blocked the loop"]}
+
+
+blocking = StateGraph(Simple).add_node(block).add_edge(START, "block").add_edge("block", END).compile()
+holding = StateGraph(Simple).add_node(hold).add_edge(START, "hold").add_edge("hold", END).compile()
 
 chat = StateGraph(MessagesState).add_node(call).add_edge(START, "call").add_edge("call", END).compile()

@@ -84,6 +84,12 @@ impl Connection {
         Ok(head.status)
     }
 
+    /// Sends a request and reads the head of the answer, whose body is left to come.
+    pub(crate) async fn begin(&mut self, request: &[u8]) -> Result<u16> {
+        self.stream.write_all(request).await?;
+        Ok(self.head().await?.status)
+    }
+
     async fn fill(&mut self) -> Result<usize> {
         let read = self.stream.read_buf(&mut self.buffer).await?;
         Ok(read)

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask bench` makes the environments and calls this. Ratios count, absolute times do not.
 
+mod alone;
 mod http;
 mod load;
 mod scenario;
@@ -38,7 +39,12 @@ struct Arguments {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Only these parts, in this order.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "rows,runs,tokens")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "rows,runs,tokens,growth,disk,rust,blocking,streams"
+    )]
     only: Vec<Part>,
 }
 
@@ -54,6 +60,15 @@ fn bare(arguments: &Arguments) -> Result<table::Bare> {
     serde_json::from_slice(&output.stdout).context("bare.py printed no figures")
 }
 
+/// As many open files as may be, for us and for the servers that we start: every stream is one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where that is refused, opening the streams will tell.
+    let _ =
+        setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+}
+
 async fn measure(target: Target, effort: Effort, parts: &[Part]) -> Result<Figures> {
     scenario::measure(&target, effort, parts).await.with_context(|| target.name)
 }
@@ -62,6 +77,7 @@ async fn measure(target: Target, effort: Effort, parts: &[Part]) -> Result<Figur
 #[expect(clippy::print_stdout, reason = "the table is what the program is for")]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    raise_file_limit();
     let seconds = if arguments.quick { 1 } else { 4 };
     let effort = Effort {
         load: Duration::from_secs(seconds),

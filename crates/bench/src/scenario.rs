@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
+    alone,
     http::{Connection, request},
     load::{self, percentile},
     target::Target,
@@ -30,6 +31,13 @@ pub(crate) struct Figures {
     pub(crate) steps_ms: f64,
     pub(crate) first_token_ms: f64,
     pub(crate) token_events_per_s: f64,
+    pub(crate) short_ms: f64,
+    pub(crate) long_ms: f64,
+    pub(crate) chat_mb: f64,
+    pub(crate) deleted_mb: f64,
+    pub(crate) native_runs_per_s: f64,
+    pub(crate) streams_mb: f64,
+    pub(crate) blocked_ok_p99_ms: f64,
 }
 
 /// Connections of the loads.
@@ -55,9 +63,19 @@ pub(crate) enum Part {
     Runs,
     /// Token streams.
     Tokens,
+    /// Runs of long threads (our own server only, as all that follow).
+    Growth,
+    /// A chat on disk.
+    Disk,
+    /// Graphs in Rust.
+    Rust,
+    /// Many open streams.
+    Streams,
+    /// Nodes that block.
+    Blocking,
 }
 
-fn unique_thread() -> String {
+pub(crate) fn unique_thread() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -65,7 +83,7 @@ fn unique_thread() -> String {
     format!("{seed:08x}-0000-4000-8000-{number:012x}")
 }
 
-fn run_request(path: &str, assistant: &str, input: &Value, mode: &str) -> Vec<u8> {
+pub(crate) fn run_request(path: &str, assistant: &str, input: &Value, mode: &str) -> Vec<u8> {
     let body = json!({
         "assistant_id": assistant, "input": input, "stream_mode": mode, "if_not_exists": "create",
     });
@@ -203,6 +221,12 @@ pub(crate) async fn measure(target: &Target, effort: Effort, parts: &[Part]) -> 
                 figures.first_token_ms = first_token_ms(target, effort.rounds.min(30)).await?;
                 figures.token_events_per_s = token_events_per_s(target, effort.load * 2).await?;
             }
+            _ if !target.is_ours => {}
+            Part::Growth => alone::growth(target, effort, &mut figures).await?,
+            Part::Disk => alone::disk(target, &mut figures).await?,
+            Part::Rust => alone::native(target, effort, &mut figures).await?,
+            Part::Streams => alone::streams(target, &mut figures).await?,
+            Part::Blocking => alone::blocking(target, &mut figures).await?,
         }
     }
     Ok(figures)

@@ -13,6 +13,8 @@ pub(crate) struct Bare {
     pub(crate) first_token_ms: f64,
     pub(crate) token_events_per_s: f64,
     pub(crate) runs_per_s: f64,
+    pub(crate) short_ms: f64,
+    pub(crate) long_ms: f64,
 }
 
 /// The median of every figure over several rounds: how fast the machine is changes while one waits.
@@ -154,8 +156,35 @@ fn lines(ours: &Figures, peer: Option<&Figures>, bare: &Bare, flush_s: f64) -> V
         reference,
         Goal::AtLeast(0.7 * bare.token_events_per_s),
     );
+    let (growth, bare_growth) = (ours.long_ms / ours.short_ms, bare.long_ms / bare.short_ms);
+    let reference = format!(
+        "{:.2} → {:.2} ms; bare {:.2} → {:.2} ms",
+        ours.short_ms, ours.long_ms, bare.short_ms, bare.long_ms
+    );
+    let goal = Goal::AtMost(bare_growth);
+    line("run and state read, 10 → 1,000 messages", growth, "×", reference, goal);
+    line("chat of 500 turns on disk", ours.chat_mb, "MB", String::new(), Goal::AtMost(5.0));
+    let reference = format!("was {:.2} MB", ours.chat_mb);
+    let goal = Goal::AtMost(0.2 * ours.chat_mb);
+    line("the same, deleted", ours.deleted_mb, "MB", reference, goal);
+    line(
+        "Rust graph, trivial run, 16 clients",
+        ours.native_runs_per_s,
+        "/s",
+        String::new(),
+        Goal::AtLeast(3000.0),
+    );
+    let blocked = ours.blocked_ok_p99_ms;
+    line("/ok while nodes block, p99", blocked, "ms", String::new(), Goal::AtMost(50.0));
     line("exec to first /ok", ours.start_ms, "ms", String::new(), Goal::AtMost(100.0));
     line("server memory, idle", ours.idle_mb, "MB", String::new(), Goal::AtMost(30.0));
+    line(
+        "server memory, 10,000 idle streams",
+        ours.streams_mb,
+        "MB",
+        String::new(),
+        Goal::AtMost(600.0),
+    );
     // What was left out.
     lines.retain(|line| line.value > 0.0);
     lines

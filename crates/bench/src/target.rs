@@ -12,14 +12,18 @@ use tempfile::TempDir;
 
 use crate::http::{Connection, request};
 
+const OURS: &str = "agent-server";
+
 /// A running server.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
+    /// Whether it is our own server.
+    pub(crate) is_ours: bool,
     pub(crate) address: SocketAddr,
     /// Exec to the first good `/ok`.
     pub(crate) start: Duration,
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Drop for Target {
@@ -55,12 +59,12 @@ async fn start(
     let child =
         command.spawn().with_context(|| format!("{name} could not be started: {command:?}"))?;
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let mut target = Target { name, address, start: Duration::ZERO, child, _folder: folder };
+    let is_ours = name == OURS;
+    let mut target = Target { name, is_ours, address, start: Duration::ZERO, child, folder };
     let limit = Duration::from_secs(120);
     while get_ok(address).await.is_err() {
         if let Some(status) = target.child.try_wait()? {
-            let log =
-                std::fs::read_to_string(target._folder.path().join("log")).unwrap_or_default();
+            let log = std::fs::read_to_string(target.folder.path().join("log")).unwrap_or_default();
             bail!("{name} ended with {status}:\n{log}");
         }
         if begin.elapsed() > limit {
@@ -81,10 +85,10 @@ pub(crate) async fn ours(binary: &Path, python: &Path, project: &Path) -> Result
         .args(["dev", "--no-reload", "--port", &port.to_string(), "--python"])
         .arg(python)
         .arg("--config")
-        .arg(project.join("langgraph.json"))
+        .arg(project.join("ours.json"))
         .arg("--data-dir")
         .arg(folder.path().join("data"));
-    start("agent-server", command, folder, port).await
+    start(OURS, command, folder, port).await
 }
 
 /// `langgraph dev` in an environment of its own.
@@ -115,6 +119,11 @@ pub(crate) async fn peer(environment: &Path, project: &Path) -> Result<Target> {
 }
 
 impl Target {
+    /// Its data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// Resident memory of the server process alone, MB.
     pub(crate) fn resident_mb(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

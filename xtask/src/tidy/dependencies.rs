@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::process;
 
 /// What each crate may depend on, tests left aside. What is not here is forbidden.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     (
         "agent-server",
         &["client", "domain", "server", "storage", "storage-sqlite", "storage-postgres", "worker"],
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("codegen", &[]),
     ("conformance", &["api", "client"]),
     ("domain", &["storage"]),
+    ("faults", &[]),
     ("graph", &[]),
     ("parity", &[]),
     ("server", &["api", "client", "domain"]),
@@ -32,7 +33,7 @@ const RESERVED: [(&str, &[&str]); 5] = [
     ("rusqlite", &["storage-sqlite"]),
     ("tokio-postgres", &["storage-postgres"]),
     ("progenitor", &["codegen"]),
-    ("reqwest", &["client", "conformance", "parity", "server"]),
+    ("reqwest", &["client", "conformance", "faults", "parity", "server"]),
 ];
 
 /// Arrows that are not drawn.

@@ -1,0 +1,109 @@
+//! Two trials of the real server, the binary with its Python workers.
+//!
+//! `faults` kills it and its workers at random moments while clients ask for runs, and looks for anything lost, stuck, done
+//! twice or wrong ([`storm`]). `soak` wears it out and looks whether memory and data go back to what they were ([`soak`]).
+//! `cargo xtask faults` and `cargo xtask soak` call this.
+
+mod api;
+mod disturb;
+mod follow;
+mod jobs;
+mod ledger;
+mod processes;
+mod random;
+mod report;
+mod server;
+mod soak;
+mod sse;
+mod storm;
+mod verify;
+mod work;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{server::Options, soak::Soak, storm::Storm};
+
+/// Try the server in bad times.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    trial: Trial,
+}
+
+#[derive(Subcommand)]
+enum Trial {
+    /// Kill the server and its workers while clients ask for runs
+    Faults {
+        #[command(flatten)]
+        target: Target,
+        /// Runs that are asked for
+        #[arg(long, default_value_t = 1000)]
+        runs: u64,
+        /// What clients do and when something is killed; how the two meet is up to the machine
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Clients at the same time
+        #[arg(long, default_value_t = 24)]
+        clients: u64,
+    },
+    /// Create, run and delete, and look whether memory and data go back to what they were
+    Soak {
+        #[command(flatten)]
+        target: Target,
+        /// Runs that are done
+        #[arg(long, default_value_t = 10_000)]
+        runs: u64,
+        /// Threads that they are done on
+        #[arg(long, default_value_t = 2000)]
+        threads: u64,
+    },
+}
+
+/// What is tried.
+#[derive(Args)]
+struct Target {
+    /// The server's binary
+    #[arg(long)]
+    server: PathBuf,
+    /// Interpreter with langgraph installed
+    #[arg(long)]
+    python: PathBuf,
+}
+
+impl Target {
+    fn options(self) -> Options {
+        let project = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("project");
+        Options { binary: self.server, python: self.python, project }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().trial).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(trial: Trial) -> Result<bool> {
+    let folder = tempfile::Builder::new().prefix("agent-server-trial-").tempdir()?;
+    let good = match trial {
+        Trial::Faults { target, runs, seed, clients } => {
+            storm::run(target.options(), Storm { runs, seed, clients }, folder.path()).await
+        }
+        Trial::Soak { target, runs, threads } => {
+            soak::run(target.options(), Soak { runs, threads }, folder.path()).await
+        }
+    };
+    if !matches!(good, Ok(true)) {
+        eprintln!("Data and log are kept: {}", folder.keep().display());
+    }
+    good
+}
