@@ -19,7 +19,10 @@ mod storm;
 mod verify;
 mod work;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{PathBuf, absolute},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -74,9 +77,11 @@ struct Target {
 }
 
 impl Target {
-    fn options(self) -> Options {
+    fn options(&self) -> Result<Options> {
         let project = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("project");
-        Options { binary: self.server, python: self.python, project }
+        // The server works in a folder of its own.
+        let (binary, python) = (absolute(&self.server)?, absolute(&self.python)?);
+        Ok(Options { binary, python, project })
     }
 }
 
@@ -96,10 +101,10 @@ async fn run(trial: Trial) -> Result<bool> {
     let folder = tempfile::Builder::new().prefix("agent-server-trial-").tempdir()?;
     let good = match trial {
         Trial::Faults { target, runs, seed, clients } => {
-            storm::run(target.options(), Storm { runs, seed, clients }, folder.path()).await
+            storm::run(target.options()?, Storm { runs, seed, clients }, folder.path()).await
         }
         Trial::Soak { target, runs, threads } => {
-            soak::run(target.options(), Soak { runs, threads }, folder.path()).await
+            soak::run(target.options()?, Soak { runs, threads }, folder.path()).await
         }
     };
     if !matches!(good, Ok(true)) {

@@ -116,6 +116,31 @@ impl Server {
         }
     }
 
+    /// Returns when it has loaded the graphs.
+    pub(crate) async fn until_loaded(&mut self) -> Result<()> {
+        // Drawing a graph takes a worker.
+        let search = serde_json::json!({"graph_id": "simple"});
+        let url = format!("{}/assistants/search", self.url());
+        let found = self.client.post(url).json(&search).send().await?;
+        let found: serde_json::Value = found.error_for_status()?.json().await?;
+        let id = found[0]["assistant_id"].as_str().context("no assistant of the graph 'simple'")?;
+        let since = Instant::now();
+        loop {
+            let url = format!("{}/assistants/{id}/graph", self.url());
+            let answer = self.client.get(url).timeout(START).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if let Some(how) = self.has_ended()? {
+                bail!("the server ended by itself with {how}");
+            }
+            if since.elapsed() > START {
+                bail!("the graphs are not loaded after {} s:\n{}", START.as_secs(), self.tail());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Asks it to stop and waits for that.
     pub(crate) async fn stop(&mut self) -> Result<()> {
         processes::terminate(self.pid());

@@ -90,7 +90,8 @@ fn size_mb(folder: &Path) -> Result<f64> {
 /// Returns whether everything went back.
 #[expect(clippy::print_stdout, reason = "the report is what the program is for")]
 pub(crate) async fn run(options: Options, soak: Soak, folder: &Path) -> Result<bool> {
-    let server = Server::start(options, folder).await?;
+    let mut server = Server::start(options, folder).await?;
+    server.until_loaded().await?;
     let ledger = Arc::new(Ledger::new(server::journal(folder)));
     let api = Api::new(server.url(), ledger)?;
     let warm_up = Soak { runs: soak.runs / WARM_UP, threads: soak.threads / WARM_UP };

@@ -46,9 +46,10 @@ pub(crate) struct Storm {
 pub(crate) async fn run(options: Options, storm: Storm, folder: &std::path::Path) -> Result<bool> {
     let begin = Instant::now();
     let random = Random::new(storm.seed);
-    let server = Server::start(options, folder).await?;
+    let mut server = Server::start(options, folder).await?;
     let ledger = Arc::new(Ledger::new(server::journal(folder)));
     let api = Api::new(server.url(), Arc::clone(&ledger))?;
+    server.until_loaded().await?;
     let mut draws = random.child(1_000_000);
     let shared: Arc<Vec<String>> = Arc::new((0..SHARED).map(|_| draws.uuid()).collect());
     let followers: Vec<_> = shared
@@ -111,13 +112,16 @@ pub(crate) async fn run(options: Options, storm: Storm, folder: &std::path::Path
 async fn verify_when_quiet(api: &Api, since: Instant) {
     let body = serde_json::json!({"status": "busy"});
     while since.elapsed() < QUIET {
-        let answer = api.insist(reqwest::Method::POST, "/threads/count", Some(&body)).await;
-        if answer.body == 0 {
+        let answer = api.call(reqwest::Method::POST, "/threads/count", Some(&body)).await;
+        if answer.is_some_and(|answer| answer.body == 0) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    verify::verify(api).await;
+    let text = "the last look has not ended: some request is never answered";
+    if tokio::time::timeout(QUIET, verify::verify(api)).await.is_err() {
+        api.ledger.violate(Kind::Stuck, text);
+    }
 }
 
 /// Looks at runs that are over again and again: they must stay as they are.
