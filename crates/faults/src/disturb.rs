@@ -23,7 +23,7 @@ pub(crate) async fn disturb(
     while !stop.load(Ordering::Relaxed) {
         // Often in quick succession, now and then after a time of peace.
         let pause =
-            if random.percent(60) { random.millis(20, 800) } else { random.millis(800, 4000) };
+            if random.percent(60) { random.millis(20, 500) } else { random.millis(500, 2500) };
         tokio::time::sleep(pause).await;
         if random.percent(65) {
             kill_worker(&server, &api, &mut random);

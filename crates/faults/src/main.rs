@@ -24,8 +24,9 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{server::Options, soak::Soak, storm::Storm};
 
@@ -87,7 +88,20 @@ impl Target {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse().trial).await {
+    // Returned from, not died of: the server that was started must not be left behind.
+    let stopped = async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result?,
+            _ = terminate.recv() => {}
+        }
+        bail!("stopped by a signal")
+    };
+    let ended = tokio::select! {
+        ended = run(Arguments::parse().trial) => ended,
+        stopped = stopped => stopped,
+    };
+    match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

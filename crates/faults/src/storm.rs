@@ -80,6 +80,7 @@ pub(crate) async fn run(options: Options, storm: Storm, folder: &std::path::Path
         clients.spawn(async move {
             while !enough.load(Ordering::Relaxed) {
                 client.job().await;
+                client.rest().await;
                 let counts = client.api.ledger.counts();
                 if counts.get("runs asked for").is_some_and(|asked| *asked >= storm.runs) {
                     enough.store(true, Ordering::Relaxed);

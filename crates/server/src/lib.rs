@@ -14,7 +14,13 @@ mod sse;
 mod wait;
 
 use agent_server_domain::Domain;
-use axum::{Router, http::HeaderValue, middleware, response::Response};
+use axum::{
+    Router,
+    extract::Request,
+    http::HeaderValue,
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+};
 use http::{HeaderName, Method, header};
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -46,11 +52,25 @@ pub fn router(domain: Domain, options: Options) -> Router {
     let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
     let routes = agent_server_api::router(api::Api::new(domain, options), limits);
     routes
+        .layer(middleware::from_fn(to_the_end))
         .layer(CatchPanicLayer::custom(|_| {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }))
         .layer(cors())
         .layer(middleware::map_response(name_server))
+}
+
+/// Lets a handler come to its end although its client has left: what it has committed must be followed by what it tells
+/// hosts and streams. A run that was claimed with its creation would be started by nobody else.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is being torn down, and nobody reads this any more.
+            Err(_) => http::StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        },
+    }
 }
 
 /// Our own version stands in a header that every answer carries.

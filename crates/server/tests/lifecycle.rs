@@ -3,6 +3,7 @@
 mod support;
 
 use agent_server_domain::ports::Ending;
+use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use support::{TestServer, text_of};
@@ -84,6 +85,21 @@ async fn reject_answers_409_and_inserts_nothing() {
     let detail = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.";
     assert_eq!((status, body), (409, json!({"detail": detail})));
     assert_eq!(statuses(&server, &thread).await.1.len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_whose_client_leaves_while_it_is_created_is_started_all_the_same() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    for path in ["runs", "runs/wait", "runs/stream"] {
+        let body = json!({"assistant_id": "g", "input": {"a": 1}});
+        let sending = server.send("POST", &format!("/threads/{thread}/{path}"), Some(body));
+        // Looked at once: the creation is on its way to storage.
+        assert!(sending.now_or_never().is_none(), "{path}");
+        let lease = server.started().await.lease;
+        server.host.succeed(lease, "1", r#"{"a":1}"#).await;
+    }
+    assert_eq!(statuses(&server, &thread).await.1, ["success"; 3].map(str::to_owned));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Worker processes: started or forked, until they have said hello, and their end.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{os::unix::process::ExitStatusExt as _, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -20,6 +20,8 @@ use crate::{
 const START: Duration = Duration::from_secs(60);
 /// How long a process may take to end by itself once its connection is closed.
 const LAST: Duration = Duration::from_secs(2);
+/// Number of the signal that nobody sends to themselves: an operator does, or a machine short of memory.
+const KILLED: i32 = 9;
 
 /// A process that has loaded the graphs.
 pub(crate) struct Joined {
@@ -27,6 +29,25 @@ pub(crate) struct Joined {
     pub(crate) sender: Sender,
     pub(crate) receiver: Receiver,
     pub(crate) hello: Hello,
+}
+
+/// Why there is no process that has loaded the graphs.
+pub(crate) struct NotJoined {
+    pub(crate) reason: String,
+    /// Whether somebody killed it, or the process that should fork it: that says nothing about the graphs.
+    pub(crate) was_killed: bool,
+}
+
+impl From<String> for NotJoined {
+    fn from(reason: String) -> Self {
+        Self { reason, was_killed: false }
+    }
+}
+
+/// How a process ended that did not end well.
+struct Failure {
+    text: String,
+    was_killed: bool,
 }
 
 /// A process, and what it said last.
@@ -48,7 +69,7 @@ pub(crate) async fn spawn(
     name: &str,
     worker: usize,
     template: bool,
-) -> Result<Joined, String> {
+) -> Result<Joined, NotJoined> {
     let socket = pool.dir.socket(name);
     let listener = listen(&socket)?;
     let mut child = python::spawn(&pool.options, &pool.dir, &socket)?;
@@ -63,7 +84,7 @@ pub(crate) async fn spawn(
     let mut process = Process { handle: Handle::Child(child), tail };
     match joined {
         Ok((sender, receiver, hello)) => Ok(Joined { process, sender, receiver, hello }),
-        Err(reason) => Err(process.explained(reason).await),
+        Err(reason) => Err(process.not_joined(reason).await),
     }
 }
 
@@ -100,23 +121,36 @@ pub(crate) async fn fork(
     name: &str,
     worker: usize,
     template: Arc<Template>,
-) -> Result<Joined, String> {
+) -> Result<Joined, NotJoined> {
     let socket = pool.dir.socket(name);
     let listener = listen(&socket)?;
     template.fork(&socket.to_string_lossy());
     let stream = tokio::select! {
         accepted = accept(&listener) => accepted?,
-        () = template.ended() => return Err("the process that forks workers has ended".into()),
+        () = template.ended() => {
+            let reason = "the process that forks workers has ended".into();
+            return Err(NotJoined { reason, was_killed: true });
+        }
     };
     let (sender, mut receiver) = connection::open(stream, &pool.tasks, pool.stopping.clone());
-    let Join { pid, .. } = join(&mut receiver).await?;
+    let Join { pid, .. } = match join(&mut receiver).await {
+        Ok(join) => join,
+        // It has connected and not said who it is: somebody killed it in between.
+        Err(reason) => return Err(NotJoined { reason, was_killed: true }),
+    };
     let tail = Arc::new(Tail::default());
     let mut process = Process { handle: Handle::Forked { pid, template }, tail };
-    let output = accept(&listener).await?;
+    let output = tokio::select! {
+        accepted = accept(&listener) => accepted?,
+        _ = process.failure() => {
+            let reason = "it ended before it had output of its own".into();
+            return Err(NotJoined { reason, was_killed: true });
+        }
+    };
     pool.tasks.spawn(output::log(output, worker, Arc::clone(&process.tail)));
     match hello(&mut receiver).await {
         Ok(hello) => Ok(Joined { process, sender, receiver, hello }),
-        Err(reason) => Err(process.explained(reason).await),
+        Err(reason) => Err(process.not_joined(reason).await),
     }
 }
 
@@ -171,6 +205,11 @@ impl Process {
 
     /// Ends the process if it does not end by itself, and adds to the reason how it did and what it said last.
     pub(crate) async fn explained(&mut self, reason: String) -> String {
+        self.not_joined(reason).await.reason
+    }
+
+    /// The same, for one that never came to serve.
+    async fn not_joined(&mut self, reason: String) -> NotJoined {
         let status = match tokio::time::timeout(LAST, self.failure()).await {
             Ok(status) => status,
             Err(_) => {
@@ -178,25 +217,29 @@ impl Process {
                 None
             }
         };
-        match (status, self.tail.text()) {
-            (None, _) => reason,
-            (Some(status), tail) if tail.is_empty() => format!("{reason} ({status})"),
-            (Some(status), tail) => format!("{reason} ({status}): {tail}"),
-        }
+        let Some(Failure { text, was_killed }) = status else { return reason.into() };
+        let tail = self.tail.text();
+        let tail = if tail.is_empty() { tail } else { format!(": {tail}") };
+        NotJoined { reason: format!("{reason} ({text}){tail}"), was_killed }
     }
 
     /// Waits for the end. `None` if it was an orderly one.
-    async fn failure(&mut self) -> Option<String> {
+    async fn failure(&mut self) -> Option<Failure> {
         match &mut self.handle {
             Handle::Child(child) => {
                 let status = child.wait().await.ok()?;
-                (!status.success()).then(|| status.to_string())
+                let was_killed = status.signal() == Some(KILLED);
+                (!status.success()).then(|| Failure { text: status.to_string(), was_killed })
             }
-            Handle::Forked { pid, template } => match template.exit_code(*pid).await? {
-                0 => None,
-                code @ 1.. => Some(format!("exit status: {code}")),
-                signal => Some(format!("signal: {}", -signal)),
-            },
+            Handle::Forked { pid, template } => {
+                let code = template.exit_code(*pid).await?;
+                let text = match code {
+                    0 => return None,
+                    1.. => format!("exit status: {code}"),
+                    _ => format!("signal: {}", -code),
+                };
+                Some(Failure { text, was_killed: code == -KILLED })
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::{
     connection::{Receiver, Sender},
     pool::Inner,
-    process::{self, Joined, Process},
+    process::{self, Joined, NotJoined, Process},
     protocol::{self, FromWorker},
 };
 
@@ -95,9 +95,25 @@ impl Template {
     }
 }
 
-/// Gets a worker process in the cheapest way there is.
+/// Times that a process may be killed before it is ready until its graphs are suspected.
+const KILLS: u32 = 5;
+
+/// Gets a worker process in the cheapest way there is. A process that is killed meanwhile is replaced: the graphs are
+/// given up only if they cannot be loaded.
 pub(crate) async fn worker(pool: &Arc<Inner>, index: usize, life: u32) -> Result<Joined, String> {
-    let name = format!("{index}.{life}");
+    for kills in 1.. {
+        match join(pool, &format!("{index}.{life}.{kills}"), index).await {
+            Ok(joined) => return Ok(joined),
+            Err(NotJoined { reason, was_killed: true }) if kills < KILLS => {
+                tracing::warn!(worker = index, "a worker did not come to work: {reason}");
+            }
+            Err(NotJoined { reason, .. }) => return Err(reason),
+        }
+    }
+    unreachable!("the last kill returns")
+}
+
+async fn join(pool: &Arc<Inner>, name: &str, index: usize) -> Result<Joined, NotJoined> {
     let template = {
         // Held while the template loads: the others wait for it.
         let mut forking = pool.forking.lock().await;
@@ -123,7 +139,7 @@ pub(crate) async fn worker(pool: &Arc<Inner>, index: usize, life: u32) -> Result
         }
     };
     match template {
-        Some(template) => process::fork(pool, &name, index, template).await,
-        None => process::spawn(pool, &name, index, false).await,
+        Some(template) => process::fork(pool, name, index, template).await,
+        None => process::spawn(pool, name, index, false).await,
     }
 }

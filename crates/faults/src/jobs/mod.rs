@@ -104,6 +104,12 @@ impl Client {
         }
     }
 
+    /// Time between two jobs. All clients together ask for some ten runs a second: fewer than could be done, so that every
+    /// run has its share of kills.
+    pub(crate) async fn rest(&mut self) {
+        self.pause(0, 6000).await;
+    }
+
     /// A tag that no other run has.
     fn tag(&mut self) -> String {
         self.asked += 1;

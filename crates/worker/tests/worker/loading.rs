@@ -89,3 +89,23 @@ async fn a_module_that_ends_the_process_is_reported() {
     assert_eq!(fixture.status("g"), GraphStatus::Failed(text.into()));
     fixture.pool.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_while_it_loads_is_replaced_until_that_is_no_accident() {
+    for (kills, workers) in [("xx", 1), ("xx", 2), ("xxxxxxxxxxxxxxxxxxxx", 1)] {
+        let marks = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(marks.path(), kills).unwrap();
+        let mut options = options(&[("mortal", "./mortal.py:graph")]);
+        options.workers = workers;
+        options.env.push(("MORTAL".into(), marks.path().display().to_string()));
+        let fixture = Fixture::start(options).await;
+        match fixture.status("mortal") {
+            GraphStatus::Ready => assert_eq!(kills, "xx"),
+            GraphStatus::Failed(cause) => {
+                assert!(cause.contains("SIGKILL") && kills.len() > 5, "{cause}");
+            }
+            GraphStatus::Loading => unreachable!("waited for"),
+        }
+        fixture.pool.shutdown().await;
+    }
+}
