@@ -29,7 +29,7 @@ pub(crate) struct Soak {
 impl Faults {
     /// What fits between other tests: half a minute.
     pub(crate) fn short() -> Self {
-        Self { runs: 200, seed: 1 }
+        Self { runs: 150, seed: 1 }
     }
 
     /// How to type the command.

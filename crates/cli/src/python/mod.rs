@@ -8,8 +8,9 @@ mod find;
 mod needs;
 
 use std::{
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Output, Stdio},
 };
 
 use serde::Deserialize;
@@ -24,6 +25,11 @@ use needs::Needs;
 const CHECK: &str = include_str!("check.py");
 /// Oldest Python that the graph library runs on.
 const OLDEST: [u32; 2] = [3, 10];
+
+/// Number of the signal that nobody sends to themselves: an operator does, or a machine short of memory.
+const KILLED: i32 = 9;
+/// Times that an interpreter may be killed while it is looked at until that is its own fault.
+const KILLS: u32 = 5;
 
 /// What is known when the interpreter is chosen.
 pub(crate) struct Wish<'a> {
@@ -111,6 +117,22 @@ pub(crate) fn sources(project: &Project) -> Vec<PathBuf> {
 async fn check(base: &Candidate, needs: &Needs, project: &Path) -> Result<Report, String> {
     let program = base.path.display();
     let broken = |error: &dyn std::fmt::Display| format!("{program} does not work: {error}");
+    let mut output = ask(base, needs, project).await.map_err(|error| broken(&error))?;
+    for _ in 1..KILLS {
+        if output.status.signal() != Some(KILLED) {
+            break;
+        }
+        tracing::warn!("{program} was killed while it was looked at; once more");
+        output = ask(base, needs, project).await.map_err(|error| broken(&error))?;
+    }
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        return Err(broken(&errors.lines().last().unwrap_or("it says nothing")));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| broken(&error))
+}
+
+async fn ask(base: &Candidate, needs: &Needs, project: &Path) -> std::io::Result<Output> {
     let mut child = Command::new(&base.path)
         .args(["-c", CHECK])
         .current_dir(project)
@@ -118,17 +140,11 @@ async fn check(base: &Candidate, needs: &Needs, project: &Path) -> Result<Report
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| broken(&error))?;
-    let input = serde_json::to_vec(needs).map_err(|error| broken(&error))?;
+        .spawn()?;
+    let input = serde_json::to_vec(needs)?;
     if let Some(mut stdin) = child.stdin.take() {
         // One that ended before it read says why on stderr.
         let _ = stdin.write_all(&input).await;
     }
-    let output = child.wait_with_output().await.map_err(|error| broken(&error))?;
-    if !output.status.success() {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        return Err(broken(&errors.lines().last().unwrap_or("it says nothing")));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|error| broken(&error))
+    child.wait_with_output().await
 }
