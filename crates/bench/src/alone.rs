@@ -37,7 +37,11 @@ fn text(seed: u64, words: u64) -> String {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let word = WORDS[(state >> 60) as usize];
-        if (state >> 32) % 5 == 0 { format!("{word}{}", (state >> 40) % 1000) } else { word.into() }
+        if (state >> 32).is_multiple_of(5) {
+            format!("{word}{}", (state >> 40) % 1000)
+        } else {
+            word.into()
+        }
     };
     (0..words).map(word).collect::<Vec<String>>().join(" ")
 }

@@ -5,12 +5,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
 
 use crate::{api::Api, ledger::Kind, processes::Process, random::Random, server::Server};
+
+/// Longest wait for runs to end before the next kill.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Kills until it is told to stop, and leaves a server that runs. Returns it and all processes that servers left behind.
 pub(crate) async fn disturb(
@@ -21,7 +24,7 @@ pub(crate) async fn disturb(
 ) -> Result<(Server, Vec<Process>)> {
     let mut orphans = vec![];
     while !stop.load(Ordering::Relaxed) {
-        // Often in quick succession, now and then after a time of peace.
+        until_some_ended(&api, &mut random, &stop).await;
         let pause =
             if random.percent(60) { random.millis(20, 500) } else { random.millis(500, 2500) };
         tokio::time::sleep(pause).await;
@@ -37,6 +40,18 @@ pub(crate) async fn disturb(
     }
     server.until_ready().await?;
     Ok((server, orphans))
+}
+
+/// Waits until some more runs have ended, now and then none: on a slow machine, too, there has to be something to disturb.
+async fn until_some_ended(api: &Api, random: &mut Random, stop: &AtomicBool) {
+    let more = if random.percent(30) { 0 } else { random.below(16) };
+    let (since, ended) = (Instant::now(), api.ledger.ended());
+    while (api.ledger.ended() - ended) < usize::try_from(more).unwrap_or_default()
+        && since.elapsed() < PATIENCE
+        && !stop.load(Ordering::Relaxed)
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Any process that the server started: one that runs graphs, one that loads them, the one that forks the others.

@@ -60,9 +60,15 @@ pub(crate) async fn run(options: Options, storm: Storm, folder: &std::path::Path
     let lines = tokio::spawn({
         let ledger = Arc::clone(&ledger);
         async move {
+            let mut told = 0;
             loop {
                 tokio::time::sleep(LINE).await;
                 println!("{}", report::progress(&ledger, begin.elapsed(), storm.runs));
+                let violations = ledger.violations();
+                violations[told..]
+                    .iter()
+                    .for_each(|(kind, what)| println!("  {}: {what}", kind.label()));
+                told = violations.len();
             }
         }
     });

@@ -93,7 +93,8 @@ async fn a_run_whose_client_leaves_while_it_is_created_is_started_all_the_same()
     let thread = thread(&server).await;
     for path in ["runs", "runs/wait", "runs/stream"] {
         let body = json!({"assistant_id": "g", "input": {"a": 1}});
-        let sending = server.send("POST", &format!("/threads/{thread}/{path}"), Some(body));
+        let url = format!("/threads/{thread}/{path}");
+        let sending = server.send("POST", &url, Some(body));
         // Looked at once: the creation is on its way to storage.
         assert!(sending.now_or_never().is_none(), "{path}");
         let lease = server.started().await.lease;
