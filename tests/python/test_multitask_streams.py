@@ -34,7 +34,7 @@ def passage(name: str) -> tuple[str, dict]:
 
 
 async def test_enqueue_keeps_the_second_stream_open_until_its_turn(client, names, record, thread, gate, first):
-    run, visitor, stream = first
+    _, visitor, stream = first
     told = []
     second = client.runs.stream(
         thread,
@@ -59,7 +59,7 @@ async def test_enqueue_keeps_the_second_stream_open_until_its_turn(client, names
 
 @pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
 async def test_a_second_stream_ends_the_first(client, record, thread, gate, first, strategy):
-    run, visitor, stream = first
+    _, visitor, stream = first
     second = client.runs.stream(
         thread, "waiting", input=gate.input("second"), stream_mode="updates", multitask_strategy=strategy
     )

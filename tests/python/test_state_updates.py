@@ -34,7 +34,7 @@ async def test_the_first_update_counts_as_input(client, thread):
 
 async def test_an_update_may_be_input(client, ran):
     await client.threads.update_state(ran, {"foo": "u"}, as_node="__start__")
-    values, next, source, step, status = await summary(client, ran)
+    values, next, *_, status = await summary(client, ran)
     assert (values, next, status) == ({"foo": "u", "log": ["a", "b"]}, ["a"], "interrupted")
     assert await client.runs.wait(ran, "simple", input=None) == {"foo": "A", "log": ["a", "b", "a", "b"]}
 
