@@ -4,6 +4,18 @@ import pytest
 from support.wire import interrupt
 
 
+NOTHING = {"notes": []}
+ANN_BOB_CY = {"names": ["ann", "bob", "cy"]}
+SAID = [
+    "ann is prepared",
+    "ann says ANN?",
+    "bob is prepared",
+    "bob says BOB?",
+    "cy is prepared",
+    "cy says CY?",
+]
+
+
 @pytest.fixture
 async def thread(client) -> str:
     return (await client.threads.create())["thread_id"]
@@ -21,40 +33,28 @@ async def row(client, thread: str) -> tuple:
 
 class TestANodeThatAsksTwice:
     async def test_gets_one_answer_after_the_other(self, client, thread):
-        first = await client.runs.wait(thread, "sequence", input={})
+        first = await client.runs.wait(thread, "sequence", input=NOTHING)
         second = await client.runs.wait(thread, "sequence", command={"resume": "yes"})
         assert (values(first), values(second)) == (["first?"], [{"after": "yes"}])
-        # Both are questions of the same task.
-        assert first["__interrupt__"][0]["id"] == second["__interrupt__"][0]["id"]
         assert await row(client, thread) == ("interrupted", [{"after": "yes"}])
         assert await client.runs.wait(thread, "sequence", command={"resume": 5}) == {"notes": ["'yes', 5"]}
         assert await row(client, thread) == ("idle", [])
 
     async def test_keeps_the_first_answer_when_the_second_is_given_by_id(self, client, thread):
-        await client.runs.wait(thread, "sequence", input={})
+        await client.runs.wait(thread, "sequence", input=NOTHING)
         asked = await client.runs.wait(thread, "sequence", command={"resume": "yes"})
         answer = {asked["__interrupt__"][0]["id"]: "no"}
         assert await client.runs.wait(thread, "sequence", command={"resume": answer}) == {"notes": ["'yes', 'no'"]}
 
     async def test_starts_over_with_new_input(self, client, thread):
-        await client.runs.wait(thread, "sequence", input={})
+        await client.runs.wait(thread, "sequence", input=NOTHING)
         await client.runs.wait(thread, "sequence", command={"resume": "yes"})
-        assert values(await client.runs.wait(thread, "sequence", input={})) == ["first?"]
+        assert values(await client.runs.wait(thread, "sequence", input=NOTHING)) == ["first?"]
 
 
 class TestSubgraphsThatAskAtOnce:
-    NAMES = {"names": ["ann", "bob", "cy"]}
-    SAID = [
-        "ann is prepared",
-        "ann says ANN?",
-        "bob is prepared",
-        "bob says BOB?",
-        "cy is prepared",
-        "cy says CY?",
-    ]
-
     async def test_are_answered_with_one_map(self, client, names, thread):
-        asked = await client.runs.wait(thread, "experts", input=self.NAMES)
+        asked = await client.runs.wait(thread, "experts", input=ANN_BOB_CY)
         assert names(sorted(asked["__interrupt__"], key=lambda each: each["value"])) == [
             interrupt("ann?", "<interrupt 1>"),
             interrupt("bob?", "<interrupt 2>"),
@@ -63,28 +63,27 @@ class TestSubgraphsThatAskAtOnce:
         assert set(asked) == {"__interrupt__"}
         answers = {each["id"]: each["value"].upper() for each in asked["__interrupt__"]}
         state = await client.runs.wait(thread, "experts", command={"resume": answers})
-        assert state == self.NAMES | {"notes": self.SAID}
+        assert state == ANN_BOB_CY | {"notes": SAID}
         assert await row(client, thread) == ("idle", [])
 
     async def test_are_answered_one_by_one(self, client, thread):
-        asked = (await client.runs.wait(thread, "experts", input=self.NAMES))["__interrupt__"]
+        asked = (await client.runs.wait(thread, "experts", input=ANN_BOB_CY))["__interrupt__"]
         left = {each["value"]: each["id"] for each in asked}
         for value in ("bob?", "ann?"):
             answer = await client.runs.wait(thread, "experts", command={"resume": {left.pop(value): value.upper()}})
             assert sorted(values(answer)) == sorted(left)
             status, shown = await row(client, thread)
             assert (status, sorted(shown)) == ("interrupted", sorted(left))
-            assert (await client.threads.get(thread))["values"] == self.NAMES | {"notes": []}
         state = await client.runs.wait(thread, "experts", command={"resume": {left["cy?"]: "CY?"}})
-        assert state["notes"] == self.SAID
+        assert state["notes"] == SAID
 
     async def test_show_their_states_side_by_side(self, client, thread):
-        await client.runs.wait(thread, "experts", input=self.NAMES)
+        await client.runs.wait(thread, "experts", input=ANN_BOB_CY)
         state = await client.threads.get_state(thread, subgraphs=True)
         assert state["next"] == ["expert"] * 3
         inside = [task["state"] for task in state["tasks"]]
         assert [(each["values"], each["next"]) for each in inside] == [
-            ({"name": name, "notes": [f"{name} is prepared"]}, ["consult"]) for name in self.NAMES["names"]
+            ({"name": name, "notes": [f"{name} is prepared"]}, ["consult"]) for name in ANN_BOB_CY["names"]
         ]
         assert [[each["value"] for each in task["interrupts"]] for task in state["tasks"]] == [
             ["ann?"],
@@ -93,13 +92,15 @@ class TestSubgraphsThatAskAtOnce:
         ]
         assert sorted(each["value"] for each in state["interrupts"]) == ["ann?", "bob?", "cy?"]
 
-    async def test_are_changed_one_at_a_time(self, client, thread):
-        asked = (await client.runs.wait(thread, "experts", input=self.NAMES))["__interrupt__"]
+    async def test_ask_anew_when_their_state_is_changed(self, client, thread):
+        asked = (await client.runs.wait(thread, "experts", input=ANN_BOB_CY))["__interrupt__"]
         bob = (await client.threads.get_state(thread))["tasks"][1]["checkpoint"]
         await client.threads.update_state(thread, {"name": "rob"}, checkpoint=bob)
-        answers = {each["id"]: each["value"].upper() for each in asked}
-        state = await client.runs.wait(thread, "experts", command={"resume": answers})
-        assert state["notes"] == [line.replace("bob says", "rob says") for line in self.SAID]
+        answers = {each["id"]: each["value"].upper() for each in asked if each["value"] != "bob?"}
+        again = await client.runs.wait(thread, "experts", command={"resume": answers})
+        assert values(again) == ["rob?"]
+        state = await client.runs.wait(thread, "experts", command={"resume": "BOB?"})
+        assert state["notes"] == [line.replace("bob says", "rob says") for line in SAID]
 
 
 class TestAQuestionTwoGraphsDown:
@@ -158,7 +159,7 @@ async def test_breakpoints_stop_inside_of_nothing_but_the_root(client, thread):
 
 async def test_the_stream_of_every_mode_ends_at_a_question(client, record, thread):
     modes = ["values", "updates", "tasks", "debug", "custom", "messages"]
-    transcript = await record(client.runs.stream(thread, "sequence", input={}, stream_mode=modes))
+    transcript = await record(client.runs.stream(thread, "sequence", input=NOTHING, stream_mode=modes))
     asked = [interrupt("first?")]
     results = [data for event, data in transcript if event == "tasks" and "result" in data]
     assert [each["interrupts"] for each in results] == [asked]

@@ -41,9 +41,9 @@ async def test_a_resumable_stream_goes_on_where_it_broke(record, thread, gate, f
     # This happens while nobody listens.
     visitor.let_in("1")
     visitor = await gate.visitor()
-    reading = asyncio.create_task(record(stream))
+    assert (await anext(stream))[:2] == STEPS[1]
     visitor.let_in("2")
-    assert await reading == STEPS[1:]
+    assert await record(stream) == STEPS[2:]
 
 
 async def test_a_stream_that_breaks_after_the_end_of_the_run_is_read_to_its_end(client, record, thread, gate, far):
@@ -59,6 +59,26 @@ async def test_a_stream_that_breaks_after_the_end_of_the_run_is_read_to_its_end(
         visitor = await gate.visitor()
     visitor.let_in("2")
     await client.runs.join(thread, run)
+    assert await record(stream) == STEPS
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="GET /runs/{run_id}/stream is a 404 when the temporary thread is gone, so kept events cannot be replayed",
+)
+async def test_a_stream_without_a_thread_is_read_to_its_end_as_well(http, record, gate, far):
+    behind, proxy = far
+    stream = behind.runs.stream(None, "steps", input=gate.input(steps=3), stream_mode="updates", stream_resumable=True)
+    run = (await anext(stream)).data["run_id"]
+    visitor = await gate.visitor()
+    thread = (await http.get(f"/runs/{run}")).json()["thread_id"]
+    proxy.cut()
+    async with http.stream("GET", f"/threads/{thread}/runs/{run}/join") as end:
+        for word in ("0", "1"):
+            visitor.let_in(word)
+            visitor = await gate.visitor()
+        visitor.let_in("2")
+        await end.aread()
     assert await record(stream) == STEPS
 
 
@@ -110,7 +130,7 @@ async def test_who_waits_gets_the_result_all_the_same(client, thread, gate, far,
 async def test_a_run_that_is_to_end_with_its_listener_ends_when_the_connection_breaks(client, thread, gate, far):
     behind, proxy = far
     waiting = asyncio.create_task(
-        behind.runs.wait(thread, "waiting", input=gate.input(), on_disconnect="cancel", raise_error=False)
+        behind.runs.wait(thread, "waiting", input=gate.input(), on_disconnect="cancel", durability="sync")
     )
     visitor = await gate.visitor()
     with pytest.warns(UserWarning, match="attempting reconnect"):
@@ -119,12 +139,7 @@ async def test_a_run_that_is_to_end_with_its_listener_ends_when_the_connection_b
         # The client comes back and finds what the run left.
         state = await waiting
     assert (await client.runs.get(thread, visitor.run_id))["status"] == "interrupted"
-    assert state == {
-        "__error__": {
-            "error": "UserInterrupt",
-            "message": "client disconnected from the run stream (on_disconnect=cancel)",
-        }
-    }
+    assert state["log"] == ["run arrives"]
 
 
 async def test_a_joined_stream_goes_on_where_it_broke(client, record, thread, gate, far):

@@ -3,13 +3,16 @@
 import pytest
 from langgraph.pregel.remote import RemoteException, RemoteGraph
 from langgraph.types import Command, Interrupt
+from langgraph_sdk import get_sync_client
 
 DONE = {"foo": "A", "log": ["a", "b"]}
 
 
-@pytest.fixture
-def remote(url):
-    return lambda graph: RemoteGraph(graph, url=url)
+@pytest.fixture(scope="module")
+def remote(url, client):
+    """Makes a RemoteGraph; all share their clients, which take long to make."""
+    with get_sync_client(url=url, api_key=None) as sync:
+        yield lambda graph: RemoteGraph(graph, client=client, sync_client=sync)
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ async def test_subgraphs_are_streamed_in_several_modes(remote, config, names):
     ]
 
 
-def test_subgraphs_are_streamed_synchronously(remote, config, names):
+async def test_subgraphs_are_streamed_synchronously(remote, config, names):
     chunks = remote("deep").stream({"foo": "x"}, config, stream_mode="values", subgraphs=True)
     x, found = {"foo": "x"}, {"foo": "x", "found": "a stone"}
     assert namespaces(names, list(chunks)) == [

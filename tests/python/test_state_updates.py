@@ -56,14 +56,18 @@ async def test_an_update_may_copy_the_newest_checkpoint(client, ran):
     assert after["checkpoint_id"] > before["checkpoint_id"]
 
 
-async def test_an_update_without_values_counts_as_a_node_that_wrote_nothing(client, http, thread):
+async def test_an_update_without_values_counts_as_a_node_that_wrote_nothing(client, thread):
     await client.runs.wait(thread, "simple", input={"foo": "x"}, interrupt_before=["a"])
     await client.threads.update_state(thread, None, as_node="a")
     assert await summary(client, thread) == ({"foo": "x", "log": []}, ["b"], "update", 1, "interrupted")
-    answer = await http.post(f"/threads/{thread}/state", json={})
-    assert answer.status_code == 200
-    assert await summary(client, thread) == ({"foo": "x", "log": []}, ["b"], "update", 2, "interrupted")
     assert await client.runs.wait(thread, "simple", input=None) == {"foo": "x", "log": ["b"]}
+
+
+async def test_an_update_of_nothing_is_a_checkpoint_all_the_same(client, http, ran):
+    answer = await http.post(f"/threads/{ran}/state", json={})
+    assert answer.status_code == 200
+    assert await summary(client, ran) == (DONE, [], "update", 3, "idle")
+    assert (await client.threads.get_state(ran))["checkpoint"] == answer.json()["checkpoint"]
 
 
 async def test_an_update_is_in_the_name_of_the_node_that_wrote_last(client, thread):
@@ -104,7 +108,7 @@ async def test_messages_are_merged_as_the_graph_does(client, thread):
     await client.runs.wait(thread, "chat", input=hi)
     changed = [
         {"role": "user", "content": "hello", "id": "hi"},
-        {"type": "remove", "id": "ai-1"},
+        {"role": "remove", "content": "", "id": "ai-1"},
         {"role": "assistant", "content": "by hand", "id": "mine"},
     ]
     await client.threads.update_state(thread, {"messages": changed}, as_node="call")

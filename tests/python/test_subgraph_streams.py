@@ -82,7 +82,7 @@ async def test_tasks(deep):
 async def test_checkpoints(deep):
     transcript = await deep("checkpoints")
     shown = [(event, data["metadata"]["step"], data["values"], data["next"]) for event, data in transcript[1:]]
-    middle, bottom = "checkpoints|middle:<id 2>", "checkpoints|middle:<id 2>|bottom:<id 4>"
+    middle, bottom = "checkpoints|middle:<id 2>", "checkpoints|middle:<id 2>|bottom:<id 6>"
     assert shown == [
         ("checkpoints", -1, {}, ["__start__"]),
         ("checkpoints", 0, X, ["middle"]),
@@ -96,7 +96,7 @@ async def test_checkpoints(deep):
     ]
     outer = transcript[2][1]["tasks"][0]
     assert outer["state"] == {"configurable": {"thread_id": "<thread 1>", "checkpoint_ns": "middle:<id 2>"}}
-    assert transcript[6][1]["metadata"]["parents"] == {"": "<checkpoint 2>", "middle:<id 2>": "<checkpoint 4>"}
+    assert transcript[6][1]["metadata"]["parents"] == {"": "<checkpoint 2>", "middle:<id 2>": "<id 5>"}
 
 
 async def test_debug(deep):
