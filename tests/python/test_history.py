@@ -162,3 +162,14 @@ async def test_a_missing_thread_has_no_history(client):
     with pytest.raises(NotFoundError) as refusal:
         await client.threads.get_history(NOBODY)
     assert refusal.value.body == {"detail": f"Thread with ID {NOBODY} not found"}
+
+
+async def test_a_selection_of_fields_which_newer_clients_send_changes_nothing(client, thread, runs):
+    """The document has none for states; what it does not know is ignored."""
+    select = ["values.log", "next"]
+    assert await client.threads.get_state(thread, select=select) == await client.threads.get_state(thread)
+    whole = await client.threads.get_history(thread)
+    assert await client.threads.get_history(thread, select=select) == whole
+    place = whole[3]["checkpoint"]
+    read = await client.threads.get_state(thread, checkpoint=place)
+    assert await client.threads.get_state(thread, checkpoint=place, select=select) == read

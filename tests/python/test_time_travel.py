@@ -192,3 +192,18 @@ async def test_a_subgraph_is_read_at_any_of_its_checkpoints(client, thread):
     for state, next in ((asked, ["inner"]), (entered, ["__start__"])):
         read = await client.threads.get_state(thread, checkpoint=state["checkpoint"])
         assert (read["values"], read["next"], state["next"]) == (state["values"], next, next)
+
+
+@pytest.mark.parametrize(("level", "place"), [(1, 1), (2, 1), (2, 2)])
+async def test_a_run_begins_at_a_checkpoint_of_a_subgraph(client, thread, level, place):
+    """What is inside begins there, and all around it is repeated."""
+    await client.runs.wait(thread, "deep", input={"foo": "ask"})
+    await client.runs.wait(thread, "deep", command={"resume": "gold"})
+    history = await client.threads.get_history(thread)
+    for _ in range(level):
+        history = await client.threads.get_history(thread, checkpoint=history[1]["tasks"][0]["checkpoint"])
+    asked = await client.runs.wait(thread, "deep", input=None, checkpoint=history[place]["checkpoint"])
+    assert [each["value"] for each in asked["__interrupt__"]] == ["deep?"]
+    state = await client.runs.wait(thread, "deep", command={"resume": "silver"})
+    assert state == {"foo": "ask", "found": "silver"}
+    assert await trail(client, thread) == [("loop", 2), ("fork", 1), ("loop", 0), ("input", -1)]
