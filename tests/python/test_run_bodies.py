@@ -220,3 +220,28 @@ async def test_leaving_is_no_reason_to_stop_unless_asked(client, http, thread, g
     state = await client.runs.join(thread, visitor.run_id)
     assert state["log"] == ["run arrives", "run passed"]
     assert (await client.runs.get(thread, visitor.run_id))["status"] == "success"
+
+
+async def test_input_is_kept_letter_by_letter(http, thread):
+    input = '{"z":1.0,"big":12345678901234567890123,"power":1E2,"a":{"y":"\\u00e4","x":null}}'
+    body = f'{{"assistant_id":"simple","after_seconds":7200,"input":{input}}}'
+    run = (await http.post(f"/threads/{thread}/runs", content=body)).json()
+    shown = (await http.get(f"/threads/{thread}/runs/{run['run_id']}")).text
+    assert f'"input":{input}' in shown
+    await http.delete(f"/threads/{thread}")
+
+
+@pytest.mark.parametrize("seconds", [1e300, -1e300, 3.2e9])
+async def test_a_delay_has_its_bounds(http, thread, seconds):
+    answer = await http.post(f"/threads/{thread}/runs", json={"assistant_id": "simple", "after_seconds": seconds})
+    assert answer.status_code == 422 and "after_seconds" in answer.json()["detail"]
+
+
+async def test_an_id_is_shown_in_one_form_however_it_is_written(http, thread):
+    body = {"assistant_id": "simple", "input": {"foo": "x"}}
+    for form in (thread.upper(), thread.replace("-", ""), f"{{{thread}}}"):
+        answer = await http.post(f"/threads/{form}/runs/wait", json=body)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-location"].startswith(f"/threads/{thread}/runs/")
+        run = answer.headers["content-location"].rpartition("/")[2]
+        assert (await http.get(f"/threads/{form}/runs/{run.upper()}")).json()["run_id"] == run
