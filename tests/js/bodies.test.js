@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 
 import { openGate } from "./support/gate.js";
-import { shared } from "./support/server.js";
+import { openProxy } from "./support/proxy.js";
+import { connect, shared } from "./support/server.js";
 import { test } from "./support/test.js";
 
-const { client } = await shared();
+const { client, url } = await shared();
 const DONE = { foo: "A", log: ["a", "b"] };
 
 async function thread() {
@@ -151,10 +152,12 @@ test("a join ends the run when it is given up, if asked", async (t) => {
   const { run_id } = await client.runs.create(id, "waiting", { input: gate.input() });
   const visitor = await gate.visitor();
   const abort = new AbortController();
-  const joining = client.runs.join(id, run_id, { cancelOnDisconnect: true, signal: abort.signal });
-  // The request has to be there before it is given up: another listener's is, when it is answered.
-  await client.runs.get(id, run_id);
-  setTimeout(() => abort.abort(), 300);
+  const proxy = await openProxy(t, url);
+  // The first bytes of the answer come when the server listens, long before the result.
+  const answer = proxy.answer();
+  const joining = connect(proxy.url).runs.join(id, run_id, { cancelOnDisconnect: true, signal: abort.signal });
+  await answer;
+  abort.abort();
   await assert.rejects(joining);
   await visitor.gone;
   await client.runs.join(id, run_id);

@@ -35,24 +35,23 @@ def passage(name: str) -> tuple[str, dict]:
 
 async def test_enqueue_keeps_the_second_stream_open_until_its_turn(client, names, record, thread, gate, first):
     _, visitor, stream = first
-    told = []
+    told = asyncio.get_running_loop().create_future()
     second = client.runs.stream(
         thread,
         "waiting",
         input=gate.input("second"),
         stream_mode="updates",
         multitask_strategy="enqueue",
-        on_run_created=told.append,
+        on_run_created=told.set_result,
     )
     opening = asyncio.create_task(anext(second))
-    while not told:
-        await asyncio.sleep(0.01)
     # The answer is there, the run waits.
-    assert (await client.runs.get(thread, told[0]["run_id"]))["status"] == "pending"
+    run = (await told)["run_id"]
+    assert (await client.runs.get(thread, run))["status"] == "pending"
     assert not opening.done()
     visitor.let_in()
     assert await record(stream) == [passage("first")]
-    assert (await opening).data == {"run_id": told[0]["run_id"], "attempt": 1}
+    assert (await opening).data == {"run_id": run, "attempt": 1}
     (await gate.visitor()).let_in()
     assert await record(second) == [arrival("second"), passage("second")]
 

@@ -1,7 +1,6 @@
 """Connections that break: the official clients come back by themselves and miss nothing."""
 
 import asyncio
-import warnings
 
 import pytest
 from langgraph_sdk import get_client, get_sync_client
@@ -94,10 +93,7 @@ async def test_a_stream_that_cannot_be_resumed_goes_on_with_what_comes(record, t
     visitor = await gate.visitor()
     with pytest.warns(UserWarning, match="Reconnecting without a Last-Event-ID"):
         reading = asyncio.create_task(record(stream))
-        while not proxy.writers:
-            await asyncio.sleep(0.05)
-        # The proxy is connected; a heartbeat's time is more than the server needs to listen.
-        await asyncio.sleep(0.5)
+        await proxy.answered.wait()
         visitor.let_in("2")
         assert await reading == STEPS[2:]
 
@@ -107,22 +103,17 @@ async def test_who_waits_gets_the_result_all_the_same(client, thread, gate, far,
     behind, proxy = far
     if how == "join":
         run = await behind.runs.create(thread, "waiting", input=gate.input())
+        proxy.answered.clear()
         waiting = asyncio.create_task(behind.runs.join(thread, run["run_id"]))
     else:
         waiting = asyncio.create_task(
             behind.runs.wait(thread if how == "wait" else None, "waiting", input=gate.input())
         )
     visitor = await gate.visitor()
-    if how == "join":
-        await asyncio.sleep(0.3)
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
+    await proxy.answered.wait()
+    with pytest.warns(UserWarning, match="attempting reconnect"):
         proxy.cut()
-        while not any("attempting reconnect" in str(each.message) for each in warned):
-            assert not waiting.done(), waiting
-            await asyncio.sleep(0.05)
-        while not proxy.writers:
-            await asyncio.sleep(0.05)
+        await proxy.answered.wait()
         visitor.let_in()
         assert (await waiting)["log"] == ["run arrives", "run passed"]
 

@@ -6,6 +6,7 @@ import { connect, createServer } from "node:net";
 export async function openProxy(t, url) {
   const { hostname, port } = new URL(url);
   const sockets = new Set();
+  const waiting = [];
   const server = createServer((near) => {
     const far = connect(Number(port), hostname);
     for (const socket of [near, far]) {
@@ -18,6 +19,9 @@ export async function openProxy(t, url) {
       });
     }
     near.pipe(far).pipe(near);
+    far.on("data", () => {
+      for (const resolve of waiting.splice(0)) resolve();
+    });
   }).listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   const cut = () => {
@@ -27,5 +31,10 @@ export async function openProxy(t, url) {
     cut();
     server.close();
   });
-  return { url: `http://127.0.0.1:${server.address().port}`, cut };
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    cut,
+    /** Resolves when bytes come from the server. */
+    answer: () => new Promise((resolve) => waiting.push(resolve)),
+  };
 }
