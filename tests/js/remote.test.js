@@ -50,7 +50,8 @@ test("it streams one mode, several modes, and tokens", async () => {
 
 test("its subgraphs come with their namespace", async () => {
   const rename = names();
-  const stream = remote("deep").stream({ foo: "x" }, { ...(await config()), streamMode: ["updates", "custom"], subgraphs: true });
+  const options = { ...(await config()), streamMode: ["updates", "custom"], subgraphs: true };
+  const stream = remote("deep").stream({ foo: "x" }, options);
   const found = { foo: "x", found: "a stone" };
   assert.deepEqual(rename(await collect(stream)), [
     [["middle:<id 1>", "bottom:<id 2>"], "custom", { depth: 2 }],

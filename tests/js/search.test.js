@@ -21,7 +21,8 @@ async function three() {
 
 test("threads are found by every filter", async () => {
   const { mark, ids } = await three();
-  const found = async (query) => (await client.threads.search({ metadata: mark, ...query })).map((thread) => ids.indexOf(thread.thread_id));
+  const search = (query) => client.threads.search({ metadata: mark, ...query });
+  const found = async (query) => (await search(query)).map((thread) => ids.indexOf(thread.thread_id));
   assert.deepEqual(await found({}), [2, 1, 0]);
   assert.deepEqual(await found({ metadata: { ...mark, n: 1 } }), [1]);
   assert.deepEqual(await found({ ids: [ids[0], ids[2], randomUUID()] }), [2, 0]);
@@ -39,7 +40,8 @@ test("threads are found by every filter", async () => {
 
 test("fields are selected and values picked out", async () => {
   const { mark, ids } = await three();
-  const options = { sortBy: "created_at", sortOrder: "asc", select: ["thread_id"], extract: { last: "values.log[-1]", n: "metadata.n" } };
+  const extract = { last: "values.log[-1]", n: "metadata.n" };
+  const options = { sortBy: "created_at", sortOrder: "asc", select: ["thread_id"], extract };
   assert.deepEqual(await client.threads.search({ metadata: mark, ...options }), [
     { thread_id: ids[0], extracted: { last: null, n: 0 } },
     { thread_id: ids[1], extracted: { last: "b", n: 1 } },

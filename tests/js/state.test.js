@@ -70,7 +70,8 @@ test("an update branches off a checkpoint", async () => {
   const state = await client.threads.getState(id);
   assert.deepEqual(state.checkpoint, made.checkpoint);
   assert.deepEqual([state.values, state.next, state.parent_checkpoint], [{ foo: "x", log: ["fork"] }, ["b"], checkpoint]);
-  assert.deepEqual(await client.runs.wait(id, "simple", { input: null, checkpoint: made.checkpoint }), { foo: "x", log: ["fork", "b"] });
+  const result = await client.runs.wait(id, "simple", { input: null, checkpoint: made.checkpoint });
+  assert.deepEqual(result, { foo: "x", log: ["fork", "b"] });
   await client.threads.updateState(id, { values: null, asNode: "a", checkpointId: past[1].checkpoint_id });
   assert.deepEqual((await client.threads.getState(id)).values, { foo: "A", log: ["a"] });
 });

@@ -149,6 +149,20 @@ async def test_an_answer_may_come_with_a_leap(client, thread):
     assert state["foo"] == "leapt" and "answer: 1" in state["log"] and state["log"].count("before") == 2
 
 
+@pytest.mark.parametrize("action", ["interrupt", "rollback"])
+async def test_an_answer_that_never_came_leaves_the_question(client, thread, action):
+    await client.runs.wait(thread, "approval", input={"foo": "x"})
+    before = await client.threads.get(thread)
+    run = await client.runs.create(thread, "approval", command={"resume": 1}, after_seconds=7200)
+    assert (await client.threads.get(thread))["status"] == "busy"
+    await client.runs.cancel(thread, run["run_id"], action=action)
+    after = await client.threads.get(thread)
+    for key in ("status", "values", "interrupts"):
+        assert (key, after[key]) == (key, before[key])
+    state = await client.runs.wait(thread, "approval", command={"resume": 2})
+    assert state == {"foo": "x", "log": ["before", "answer: 2"]}
+
+
 async def test_breakpoints_stop_inside_of_nothing_but_the_root(client, thread):
     state = await client.runs.wait(thread, "deep", input={"foo": "x"}, interrupt_before=["dig", "middle"])
     assert state == {"foo": "x"}

@@ -203,6 +203,28 @@ async def test_a_thread_of_a_run_without_one_may_stay(client, http, route):
     await client.threads.delete(thread["thread_id"])
 
 
+async def test_a_kept_run_is_replayed_without_its_thread(client, http):
+    stream = client.runs.stream(
+        None, "simple", input={"foo": "x"}, stream_mode="updates", stream_resumable=True, on_completion="keep"
+    )
+    parts = [part async for part in stream]
+    run = parts[0].data["run_id"]
+    answer = await http.get(f"/runs/{run}/stream", headers={"Last-Event-ID": "-1"})
+    assert (answer.headers["location"], answer.headers["content-location"]) == (f"/runs/{run}/stream", f"/runs/{run}")
+    assert [line for line in answer.text.splitlines() if line.startswith("id: ")] == [
+        f"id: {part.id}" for part in parts
+    ]
+    await client.threads.delete((await http.get(f"/runs/{run}")).json()["thread_id"])
+
+
+@pytest.mark.deviates("the reference server fails the run")
+async def test_feedback_keys_without_a_tracing_backend_have_no_effect(http, thread):
+    body = {"assistant_id": "simple", "input": {"foo": "x"}, "feedback_keys": ["k"]}
+    assert (await http.post(f"/threads/{thread}/runs/wait", json=body)).json() == DONE
+    streamed = await http.post("/runs/stream", json=body)
+    assert "feedback" not in streamed.text and "error" not in streamed.text
+
+
 @pytest.mark.parametrize("route", ["wait", "stream"])
 async def test_a_run_without_a_thread_ends_with_its_listener_if_asked(http, gate, route):
     body = {"assistant_id": "waiting", "input": gate.input(), "on_disconnect": "cancel"}
