@@ -98,6 +98,12 @@ test("runs are listed by status and in pages", async () => {
   assert.deepEqual(await statuses({ status: "error" }), ["error"]);
   assert.deepEqual(await statuses({ limit: 2, offset: 1 }), ["error", "success"]);
   assert.deepEqual(await statuses({ status: "success", limit: 1, offset: 1 }), ["success"]);
+  const runs = await client.runs.list(id);
+  const selected = await client.runs.list(id, { select: ["run_id", "status"] });
+  assert.deepEqual(
+    selected,
+    runs.map(({ run_id, status }) => ({ run_id, status })),
+  );
 });
 
 test("a cancelled run is rolled back if asked", async (t) => {

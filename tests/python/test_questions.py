@@ -3,7 +3,6 @@
 import pytest
 from support.wire import interrupt
 
-
 NOTHING = {"notes": []}
 ANN_BOB_CY = {"names": ["ann", "bob", "cy"]}
 SAID = [
