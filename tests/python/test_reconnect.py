@@ -61,10 +61,6 @@ async def test_a_stream_that_breaks_after_the_end_of_the_run_is_read_to_its_end(
     assert await record(stream) == STEPS
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="GET /runs/{run_id}/stream is a 404 when the temporary thread is gone, so kept events cannot be replayed",
-)
 async def test_a_stream_without_a_thread_is_read_to_its_end_as_well(http, record, gate, far):
     behind, proxy = far
     stream = behind.runs.stream(None, "steps", input=gate.input(steps=3), stream_mode="updates", stream_resumable=True)

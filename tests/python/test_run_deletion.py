@@ -52,7 +52,6 @@ async def test_a_question_goes_with_its_run(client, thread):
 
 
 @pytest.mark.deviates("the reference server leaves the row of the thread as it was")
-@pytest.mark.xfail(strict=True, reason="the row is `idle` but keeps the `error` of the run that is gone")
 async def test_an_error_goes_with_its_run(client, thread):
     await run(client, thread)
     failed = await run(client, thread, "errors", {"kind": "value"})

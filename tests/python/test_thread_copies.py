@@ -66,10 +66,6 @@ async def test_a_copy_of_a_thread_at_work_goes_on_by_itself(client, thread, gate
     assert (await client.runs.join(thread, run["run_id"]))["log"] == ["run arrives", "run passed"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the row of the copy is `idle` with null values although its last checkpoint has values and a next node",
-)
 async def test_a_copy_of_a_thread_at_work_shows_the_state_that_it_has(client, thread, gate):
     await client.runs.create(thread, "waiting", input=gate.input(), durability="sync")
     await gate.visitor()

@@ -71,20 +71,6 @@ async def test_starts_and_ends_alone(client, thread, history, mode):
     await stream.aclose()
 
 
-@pytest.mark.deviates("the reference server does not know the name under which clients send the modes")
-@pytest.mark.xfail(strict=True, reason="a `state_update` is not kept for replay; in production it is (streaming 8, 10)")
-async def test_changes_of_the_state_are_kept_for_followers(client, thread, history):
-    await client.threads.update_state(thread, {"log": ["by hand"]}, as_node="b")
-    state = await client.threads.get_state(thread)
-    await client.runs.wait(thread, "simple", input={"foo": "x"})
-    stream = client.runs.stream(thread, "simple", input={"foo": "x"}, stream_resumable=True)
-    assert [part.event async for part in stream][0] == "metadata"
-    follower = await client.threads.join_stream(thread, last_event_id="-", stream_mode=["lifecycle", "state_update"])
-    parts = await take(follower, 6)
-    await follower.aclose()
-    assert [(part.event, part.data) for part in parts[4:5]] == [("state_update", {"state": state, "thread_id": thread})]
-
-
 async def test_a_follower_goes_on_after_any_event(client, thread, history):
     stream = await client.threads.join_stream(thread, last_event_id="-")
     parts = await take(stream, 9)

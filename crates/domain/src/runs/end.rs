@@ -1,7 +1,7 @@
 //! How an attempt ends: one transaction for run, thread, checkpoints and live view; then the stream closes.
 
 use agent_server_storage::{
-    RawJson, RunId, Scope, ThreadId, Timestamp, WriteTx,
+    Page, RawJson, RunId, Scope, ThreadId, Timestamp, WriteTx,
     checkpoints::SaverOp,
     events::StoredEvent,
     runs::{Lease, Run, RunStatus},
@@ -89,7 +89,11 @@ fn thread_status(inflight: &[Run], failed: bool, pending: bool) -> ThreadStatus 
 
 /// Writes the thread's row anew from what is stored, after runs or checkpoints were taken away.
 pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestamp) -> Result<()> {
+    let all = &Scope::Unrestricted;
     let inflight = tx.inflight_runs(thread)?;
+    let last = tx.list_runs(all, thread, None, Page { limit: 1, offset: 0 })?.pop();
+    let failed =
+        last.is_some_and(|run| matches!(run.status, RunStatus::Error | RunStatus::Timeout));
     let head = head_view(tx, thread)?;
     let pending = head.as_ref().is_some_and(|head| head.pending);
     let (values, interrupts) = match head {
@@ -99,19 +103,22 @@ pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestam
     let changes = Changes {
         updated_at: Some(now),
         state_updated_at: Some(now),
-        status: Some(thread_status(&inflight, false, pending)),
+        status: Some(thread_status(&inflight, failed, pending)),
         values: Some(values),
         interrupts: Some(Some(interrupts)),
+        // The text of an earlier failure is not kept, so only one that is shown can stay.
+        error: (!failed).then(|| Some(RawJson::null())),
         ..Default::default()
     };
-    tx.update_thread(&Scope::Unrestricted, thread, &changes)?;
+    tx.update_thread(all, thread, &changes)?;
     Ok(())
 }
 
 /// The end of an attempt, ready to be committed.
 struct End {
     lease: Lease,
-    temporary: bool,
+    /// Whether the thread goes away with the run.
+    vanishes: bool,
     verdict: Verdict,
     ops: Vec<SaverOp>,
     values: Option<RawJson>,
@@ -141,7 +148,7 @@ impl End {
         if !self.verdict.is_over() {
             return Ok(true);
         }
-        if self.temporary {
+        if self.vanishes {
             tx.delete_thread(&Scope::Unrestricted, thread_id)?;
             return Ok(true);
         }
@@ -203,8 +210,9 @@ impl Domain {
             if kept.is_some() {
                 events.extend(last.iter().map(Logged::stored));
             }
-            let temporary = buffer.temporary;
-            let end = End { lease, temporary, verdict, ops, values, pending, live, events, now };
+            // What can be replayed outlives its run, see `vanishes`.
+            let vanishes = buffer.temporary && kept.is_none();
+            let end = End { lease, vanishes, verdict, ops, values, pending, live, events, now };
             let committed = self.storage().write(move |tx| end.commit(tx)).await;
             if let (Ok(true), Some(log)) = (&committed, kept) {
                 log.saved(count);

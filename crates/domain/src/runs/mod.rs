@@ -180,3 +180,9 @@ impl Domain {
         Joined { run, listener }
     }
 }
+
+/// Whether the thread of a run goes away at its end. One whose events can be replayed stays as long as they do: it was made
+/// with a lifetime.
+fn vanishes(run: &Run) -> bool {
+    run.temporary && !kwargs::is_resumable(&run.kwargs)
+}
