@@ -31,6 +31,7 @@
 //! | `ask` 36 | server | job, graph, kind, … | config, values |
 //! | `fork` 37 | server, to a template | path | |
 //! | `kill` 38 | server, to a template | pid | |
+//! | `yield` 39 | server | job | |
 //!
 //! A *tuple* is `{ns, id, parent, blobs [[channel, version, type]], writes [[task, idx, channel, type]]}` with the blobs
 //! metadata, small part, one per blob, one per write.
@@ -41,7 +42,9 @@ mod outgoing;
 use bytes::{Buf, Bytes, BytesMut};
 
 pub(crate) use incoming::{AnswerError, Asked, FromWorker, Hello, Join, Live, decode, join};
-pub(crate) use outgoing::{Init, ask, cancel, fork, init, kill, refusal, run, stored, tuple_reply};
+pub(crate) use outgoing::{
+    Init, ask, cancel, fork, init, kill, let_go, refusal, run, stored, tuple_reply,
+};
 
 /// Both sides must have the same.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -71,6 +74,7 @@ pub(crate) mod kind {
     pub(crate) const ASK: u8 = 36;
     pub(crate) const FORK: u8 = 37;
     pub(crate) const KILL: u8 = 38;
+    pub(crate) const YIELD: u8 = 39;
 }
 
 /// What is wrong with a frame.

@@ -38,6 +38,7 @@ CANCEL = 35
 ASK = 36
 FORK = 37
 KILL = 38
+YIELD = 39
 
 Frame = tuple[int, bytes, list[bytes]]
 

@@ -10,6 +10,7 @@ import orjson
 
 from agent_server_worker import encode, frames
 from agent_server_worker.config import run_config, run_input
+from agent_server_worker.drain import Drain, is_drained
 from agent_server_worker.emit import Emitter
 from agent_server_worker.errors import ServerLost, describe
 from agent_server_worker.graphs import Opened
@@ -26,6 +27,7 @@ SUCCESS = "success"
 ERROR = "error"
 CANCELLED = "cancelled"
 LOST = "lost"
+MOVED = "moved"
 
 
 class Run:
@@ -41,6 +43,7 @@ class Run:
         self.saver: Saver | None = None
         self.is_cancelled = False
         self.is_executing = False
+        self.drain = Drain()
         self.threads = RunThreads(worker.link.loop, self._settled)
         self.task: asyncio.Task[None] | None = None
 
@@ -56,6 +59,12 @@ class Run:
             # A task that is cancelled before its first step would end without a word.
             if self.is_executing:
                 self.task.cancel()
+
+    def let_go(self) -> None:
+        """Stops the run at the end of its superstep, if it can go on from there elsewhere."""
+        # Without checkpoints everything would be done again: such a run had better come to its end.
+        if not self.header["temporary"]:
+            self.drain.request()
 
     async def _execute(self) -> None:
         self.is_executing = True
@@ -97,6 +106,8 @@ class Run:
                 except asyncio.CancelledError as error:
                     ending = await self._cancelled(error)
                 except Exception as error:
+                    if is_drained(error) and self.drain.is_requested:
+                        return {"ending": MOVED}, None
                     ending = self._failed(error)
                 live = await self._live(opened, ending)
         except asyncio.CancelledError as error:
@@ -134,6 +145,7 @@ class Run:
             "interrupt_before": order.get("interrupt_before"),
             "interrupt_after": order.get("interrupt_after"),
         }
+        options.update(self.drain.options())
         if not self.header["temporary"]:
             durability = options["durability"] = order.get("durability") or "async"
             self.saver = Saver(self.job, thread_id, opened.scope, durability)

@@ -56,6 +56,9 @@ class Worker:
         elif kind == frames.CANCEL:
             if running := self.runs.get(fields["job"]):
                 running.cancel()
+        elif kind == frames.YIELD:
+            if running := self.runs.get(fields["job"]):
+                running.let_go()
         elif kind == frames.ASK:
             task = asyncio.create_task(answer(self, fields, blobs))
             self.questions.add(task)

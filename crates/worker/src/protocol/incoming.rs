@@ -391,6 +391,7 @@ fn done(frame: Frame) -> Result<FromWorker, Error> {
         "success" => Ending::Success,
         "error" => Ending::Error { error, message },
         "cancelled" => Ending::Cancelled,
+        "moved" => Ending::Moved,
         _ => Ending::Lost(message),
     };
     let live = live(head, &mut frame.blobs.into_iter())?;

@@ -94,6 +94,11 @@ pub(crate) fn cancel(job: u64) -> Vec<u8> {
     frame(kind::CANCEL, &json!({"job": job}), [])
 }
 
+/// Asks an attempt to stop at the end of its superstep, so that it can go on in another worker.
+pub(crate) fn let_go(job: u64) -> Vec<u8> {
+    frame(kind::YIELD, &json!({"job": job}), [])
+}
+
 /// Asks a question.
 pub(crate) fn ask(job: u64, graph: &str, question: &Question) -> Vec<u8> {
     let (header, blobs) = match question {
