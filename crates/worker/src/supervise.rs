@@ -15,7 +15,7 @@ use crate::{
     worker::Worker,
 };
 
-/// A worker that lived this long is started again with the shortest pause.
+/// A worker that lived this long, or died of a run, is started again with the shortest pause.
 const HEALTHY: Duration = Duration::from_secs(10);
 /// First and longest pause before a worker that ended is started again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
@@ -36,6 +36,7 @@ async fn keep_alive(pool: &Arc<Inner>, index: usize) {
     let mut old: Option<Arc<Worker>> = None;
     for life in 0.. {
         let start = Instant::now();
+        let mut has_served = false;
         let joined = template::worker(pool, index, life);
         let reason = match pool.stopping.run_until_cancelled(joined).await {
             None => return,
@@ -48,14 +49,16 @@ async fn keep_alive(pool: &Arc<Inner>, index: usize) {
                 if let Some(old) = old.take() {
                     old.retired.cancel();
                 }
-                tokio::select! {
+                let ended = tokio::select! {
                     reason = &mut end => reason.ok().flatten(),
                     () = worker.retired.cancelled() => None,
                     () = worker.worn.cancelled() => {
-                        old = Some(worker);
+                        old = Some(Arc::clone(&worker));
                         None
                     }
-                }
+                };
+                has_served = worker.has_served();
+                ended
             }
         };
         if pool.stopping.is_cancelled() {
@@ -63,7 +66,7 @@ async fn keep_alive(pool: &Arc<Inner>, index: usize) {
         }
         let Some(reason) = reason else { continue };
         tracing::error!(worker = index, "worker ended: {reason}");
-        if start.elapsed() >= HEALTHY {
+        if has_served || start.elapsed() >= HEALTHY {
             pause = PAUSE.0;
         }
         pool.stopping.run_until_cancelled(tokio::time::sleep(pause)).await;

@@ -90,6 +90,11 @@ impl Worker {
         !self.retired.is_cancelled() && !self.gone.load(Ordering::Relaxed)
     }
 
+    /// Whether it has executed anything.
+    pub(crate) fn has_served(&self) -> bool {
+        self.jobs.lock().started > 0
+    }
+
     /// Whether nothing of any run is left in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.load.load(Ordering::Relaxed) == 0 && self.jobs.lock().unsettled.is_empty()

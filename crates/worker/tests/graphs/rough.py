@@ -5,13 +5,15 @@ import os
 import time
 from typing import Any
 
-from langgraph.graph import START, StateGraph
+from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 
 class State(TypedDict, total=False):
     seconds: float
     text: str
+    steps: int
+    step: int
 
 
 def _one(node: Any) -> Any:
@@ -41,6 +43,22 @@ async def tell_pid(state: State) -> State:
     return {"text": str(os.getpid())}
 
 
+async def take_step(state: State) -> State:
+    await asyncio.sleep(state["seconds"])
+    return {"step": state.get("step", 0) + 1}
+
+
+def go_on(state: State) -> str:
+    return "node" if state["step"] < state["steps"] else END
+
+
+stepping = (
+    StateGraph(State)
+    .add_node("node", take_step)
+    .add_edge(START, "node")
+    .add_conditional_edges("node", go_on, ["node", END])
+    .compile()
+)
 blocking = _one(block)
 blocking_loop = _one(block_loop)
 sleeping = _one(sleep)
