@@ -87,13 +87,13 @@ impl Pool {
 }
 
 impl Inner {
-    /// The worker for a question: the least busy one, rather not one whose run must have no company.
+    /// The worker for a question: the least busy one, rather one that answers and whose runs may have company.
     fn least_busy(&self) -> Option<Arc<Worker>> {
         let workers = self.workers.lock();
         let usable = workers.iter().filter(|worker| worker.is_usable());
         let least = usable.min_by_key(|worker| {
             let alone = worker.is_alone.load(Ordering::Relaxed);
-            (alone, worker.load.load(Ordering::Relaxed), worker.index)
+            (worker.pulse.is_missing(), alone, worker.load.load(Ordering::Relaxed), worker.index)
         });
         least.map(Arc::clone)
     }
@@ -123,6 +123,15 @@ impl Inner {
     /// A worker is no more.
     pub(crate) fn left(&self, worker: &Arc<Worker>) {
         self.workers.lock().retain(|other| !Arc::ptr_eq(other, worker));
+    }
+
+    /// An attempt could not be started: it goes elsewhere.
+    pub(crate) fn tell_moved(&self, slot: Box<PoolSlot>, lease: Lease) {
+        let sink = Arc::clone(&self.sink);
+        self.tasks.spawn(async move {
+            sink.done(lease, Outcome { ending: Ending::Moved, live: None }).await;
+            drop(slot);
+        });
     }
 
     /// No worker could be started. What was never loaded cannot be run.
@@ -205,14 +214,9 @@ impl GraphHost for Pool {
         let slot: Box<dyn Any> = slot;
         let slot = slot.downcast::<PoolSlot>().expect("slots go back to the host they are of");
         let worker = Arc::clone(slot.worker());
-        let Err(slot) = worker.start(slot, &order) else { return };
         // Its worker died since: any other will do.
-        let lease = order.lease;
-        let sink = Arc::clone(&self.0.sink);
-        self.0.tasks.spawn(async move {
-            sink.done(lease, Outcome { ending: Ending::Moved, live: None }).await;
-            drop(slot);
-        });
+        let Err((slot, lease)) = worker.start(slot, order) else { return };
+        self.0.tell_moved(slot, lease);
     }
 
     fn cancel(&self, lease: Lease) {

@@ -65,7 +65,7 @@ impl Drop for PoolSlot {
 }
 
 fn is_open(worker: &Worker) -> bool {
-    worker.is_usable() && !worker.is_alone.load(Ordering::Relaxed)
+    worker.is_usable() && !worker.is_alone.load(Ordering::Relaxed) && !worker.pulse.is_missing()
 }
 
 fn least_busy<'a>(workers: impl Iterator<Item = &'a Arc<Worker>>) -> Option<&'a Arc<Worker>> {
@@ -74,13 +74,34 @@ fn least_busy<'a>(workers: impl Iterator<Item = &'a Arc<Worker>>) -> Option<&'a 
 
 /// Room at the least busy worker.
 pub(crate) fn shared(pool: &Arc<Inner>) -> Option<Box<PoolSlot>> {
-    let workers = pool.workers.lock();
+    shared_of(pool, &pool.workers.lock())
+}
+
+fn shared_of(pool: &Arc<Inner>, workers: &[Arc<Worker>]) -> Option<Box<PoolSlot>> {
     let open = workers
         .iter()
         .filter(|worker| is_open(worker) && !worker.is_held.load(Ordering::Relaxed));
     let worker = least_busy(open)?;
     let has_room = worker.load.load(Ordering::Relaxed) < pool.options.jobs_per_worker;
     has_room.then(|| PoolSlot::take(pool, worker, false))
+}
+
+/// Gives attempts that a worker has not begun to workers that answer, as far as these have room.
+///
+/// Under the lock of the pool's workers, so that a cancel finds each of them here or there.
+pub(crate) fn relocate(pool: &Arc<Inner>, from: &Worker, jobs: &[u64]) {
+    let workers = pool.workers.lock();
+    for job in jobs {
+        let Some(slot) = shared_of(pool, &workers) else { return };
+        let Some((old, order)) = from.take_order(*job) else { continue };
+        tracing::warn!(worker = from.index, run_id = %order.lease.run_id, to = slot.worker.index,
+            "a worker does not answer; a run that waits for it goes to another");
+        drop(old);
+        let to = Arc::clone(&slot.worker);
+        if let Err((slot, lease)) = to.start(slot, order) {
+            pool.tell_moved(slot, lease);
+        }
+    }
 }
 
 /// Whether so many workers have been taken as a whole that the rest is needed for runs that may have company.

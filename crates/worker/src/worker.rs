@@ -2,13 +2,14 @@
 
 mod frames;
 mod jobs;
+mod pulse;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use agent_server_domain::{
@@ -29,12 +30,14 @@ use crate::{
 };
 
 use jobs::{Attempt, Jobs, Pending};
+use pulse::Pulse;
 
 /// A worker that has loaded the graphs.
 pub(crate) struct Worker {
     /// Its place in the pool.
     pub(crate) index: usize,
     sender: Sender,
+    pool: Weak<Inner>,
     sink: Arc<dyn RunSink>,
     tasks: TaskTracker,
     /// Set when the server stops: attempts are let go without a word and taken up by its next start.
@@ -47,6 +50,8 @@ pub(crate) struct Worker {
     /// Whether it is kept free of new runs for one that must have no company.
     pub(crate) is_held: AtomicBool,
     grace: Duration,
+    /// Whether it answers.
+    pub(crate) pulse: Pulse,
     wear: Wear,
     /// Set when it has done enough: another is to take its place.
     pub(crate) worn: CancellationToken,
@@ -63,10 +68,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(index: usize, pid: i32, sender: Sender, pool: &Inner) -> Self {
+    pub(crate) fn new(index: usize, pid: i32, sender: Sender, pool: &Arc<Inner>) -> Self {
         Self {
             index,
             sender,
+            pool: Arc::downgrade(pool),
             sink: Arc::clone(&pool.sink),
             tasks: pool.tasks.clone(),
             stopping: pool.stopping.clone(),
@@ -75,6 +81,7 @@ impl Worker {
             is_alone: AtomicBool::new(false),
             is_held: AtomicBool::new(false),
             grace: pool.options.grace,
+            pulse: Pulse::default(),
             wear: Wear::new(pid, &pool.options),
             worn: CancellationToken::new(),
             retired: CancellationToken::new(),
@@ -100,15 +107,20 @@ impl Worker {
         self.load.load(Ordering::Relaxed) == 0 && self.jobs.lock().unsettled.is_empty()
     }
 
-    /// Starts an attempt. Gives the slot back if the worker is gone.
-    pub(crate) fn start(&self, slot: Box<PoolSlot>, order: &RunOrder) -> Result<(), Box<PoolSlot>> {
+    /// Starts an attempt. Gives slot and lease back if the worker is gone.
+    pub(crate) fn start(
+        &self,
+        slot: Box<PoolSlot>,
+        order: RunOrder,
+    ) -> Result<(), (Box<PoolSlot>, Lease)> {
         let mut jobs = self.jobs.lock();
         if jobs.closed.is_some() {
-            return Err(slot);
+            return Err((slot, order.lease));
         }
-        let job = jobs.add(order.lease, slot);
+        let sent = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // Sent under the lock: a cancel that finds the job must not overtake it.
-        self.sender.send(protocol::run(job, order));
+        self.sender.send(protocol::run(jobs.upcoming(), sent.as_secs_f64(), &order));
+        jobs.add(order, slot);
         Ok(())
     }
 
@@ -184,12 +196,18 @@ impl Worker {
     /// Handles frames until the connection ends, then reports what became of every attempt that was in progress. Returns
     /// why it ended.
     pub(crate) async fn serve(self: Arc<Self>, mut receiver: Receiver) -> String {
+        let mut looks = pulse::looks();
         let reason = loop {
+            // Frames first: a worker is judged by what it has sent.
             let frame = tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return "the server stops".into(),
                 () = self.killed.cancelled() => break "its process was killed".to_owned(),
                 frame = receiver.next() => frame,
+                _ = looks.tick() => {
+                    self.look();
+                    continue;
+                }
             };
             let frame = match frame {
                 Ok(Some(frame)) => frame,
@@ -220,6 +238,11 @@ impl Worker {
             let outcome = Outcome { ending, live: None };
             self.tasks.spawn(async move { worker.end(attempt, outcome).await });
         }
+    }
+
+    /// Takes an attempt out that has not begun; the process asks before it begins, or never hears of it.
+    pub(crate) fn take_order(&self, job: u64) -> Option<(Box<PoolSlot>, RunOrder)> {
+        self.jobs.lock().take_order(job)
     }
 
     /// Room was given back.

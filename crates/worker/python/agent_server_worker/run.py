@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from agent_server_worker import encode, frames
 from agent_server_worker.config import run_config, run_input
 from agent_server_worker.drain import Drain, is_drained
 from agent_server_worker.emit import Emitter
-from agent_server_worker.errors import ServerLost, describe
+from agent_server_worker.errors import Refused, ServerLost, describe
 from agent_server_worker.graphs import Opened
 from agent_server_worker.link import Job
 from agent_server_worker.memory import Entry, from_frame
@@ -28,6 +29,10 @@ ERROR = "error"
 CANCELLED = "cancelled"
 LOST = "lost"
 MOVED = "moved"
+
+# A run whose order is older asks whether it may still start, seconds: the server waits longer before it gives a run that
+# was not started to another worker.
+_LATE = 0.25
 
 
 class Run:
@@ -67,6 +72,9 @@ class Run:
             self.drain.request()
 
     async def _execute(self) -> None:
+        if not await self._may_start():
+            self.worker.ended(self)
+            return
         self.is_executing = True
         if self.is_cancelled:
             self._finish({"ending": CANCELLED}, None)
@@ -82,6 +90,19 @@ class Run:
                 self._finish(ending, live)
                 raise
         self._finish(ending, live)
+
+    async def _may_start(self) -> bool:
+        """Whether the run is still this worker's: it may not be if the loop was blocked."""
+        if abs(time.time() - self.header["sent"]) <= _LATE:
+            self.job.send(frames.STARTED, orjson.dumps({"job": self.job.number, "id": None}))
+            # Known before user code gets a chance to block the loop.
+            self.worker.connection.flush()
+            return True
+        try:
+            await self.job.request(frames.STARTED, {})
+        except (Refused, ServerLost):
+            return False
+        return True
 
     async def _attempt(self) -> tuple[dict[str, Any], tuple[dict[str, Any], list[bytes]] | None]:
         try:

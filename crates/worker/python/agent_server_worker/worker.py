@@ -53,6 +53,8 @@ class Worker:
             run.start()
         elif kind == frames.REPLY:
             self.link.answered(fields, blobs)
+        elif kind == frames.PING:
+            self.connection.send(frames.PONG, b"{}")
         elif kind == frames.CANCEL:
             if running := self.runs.get(fields["job"]):
                 running.cancel()

@@ -53,8 +53,21 @@ impl Worker {
                 // A run may wait for a worker in which nothing else is at work.
                 self.sink.slot_freed();
             }
+            FromWorker::Started { job, id } => self.started(job, id),
+            FromWorker::Pong => self.pulse.answered(&*self.sink),
             FromWorker::Hello(_) | FromWorker::Exited { .. } => {}
         }
+    }
+
+    fn started(&self, job: u64, id: Option<u64>) {
+        let is_here = self.jobs.lock().started_by_worker(job);
+        let Some(id) = id else { return };
+        self.sender.send(match is_here {
+            true => protocol::stored(id, &[]),
+            false => {
+                protocol::refusal(id, &Error::Conflict("the attempt is made elsewhere".into()))
+            }
+        });
     }
 
     fn event(&self, job: u64, name: String, data: Bytes) {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use agent_server_domain::{
     Error,
-    ports::{Answer, Ending},
+    ports::{Answer, Ending, RunOrder},
 };
 use agent_server_storage::{RawJson, checkpoints::SaverOp, runs::Lease};
 use bytes::Bytes;
@@ -30,6 +30,10 @@ pub(super) struct Jobs {
 pub(super) struct Attempt {
     pub(super) lease: Lease,
     pub(super) slot: Box<PoolSlot>,
+    /// What was ordered, until the worker has begun: so long another may do it as well.
+    order: Option<RunOrder>,
+    /// Looks at the worker since then.
+    looks: u32,
     /// Data of the last root `values` event, which the next base may refer to.
     pub(super) values: Option<Bytes>,
     /// Values of the last root base, which the end may refer to.
@@ -43,6 +47,11 @@ pub(super) struct Pending {
 }
 
 impl Jobs {
+    /// The number that the next job will get.
+    pub(super) fn upcoming(&self) -> u64 {
+        self.last + 1
+    }
+
     /// A number for another job.
     pub(super) fn next(&mut self) -> u64 {
         self.last += 1;
@@ -50,12 +59,40 @@ impl Jobs {
     }
 
     /// Takes an attempt in; returns its number.
-    pub(super) fn add(&mut self, lease: Lease, slot: Box<PoolSlot>) -> u64 {
-        let job = self.next();
+    pub(super) fn add(&mut self, order: RunOrder, slot: Box<PoolSlot>) -> u64 {
+        let (job, lease) = (self.next(), order.lease);
         self.started += 1;
         self.by_lease.insert(lease, job);
-        self.attempts.insert(job, Attempt { lease, slot, values: None, base: None });
+        let order = Some(order);
+        let attempt = Attempt { lease, slot, order, looks: 0, values: None, base: None };
+        self.attempts.insert(job, attempt);
         job
+    }
+
+    /// The worker begins; `false` if the attempt is not here any more.
+    pub(super) fn started_by_worker(&mut self, job: u64) -> bool {
+        let attempt = self.attempts.get_mut(&job);
+        attempt.map(|attempt| attempt.order = None).is_some()
+    }
+
+    /// Attempts that the worker had time to begin and has not, one look at the worker later.
+    pub(super) fn look(&mut self) -> Vec<u64> {
+        let mut waiting = vec![];
+        for (job, attempt) in &mut self.attempts {
+            attempt.looks = attempt.looks.saturating_add(1);
+            // After one look it may be that the order was sent just before.
+            if attempt.order.is_some() && attempt.looks > 1 && !attempt.slot.is_alone() {
+                waiting.push(*job);
+            }
+        }
+        waiting
+    }
+
+    /// Takes an attempt out that has not begun.
+    pub(super) fn take_order(&mut self, job: u64) -> Option<(Box<PoolSlot>, RunOrder)> {
+        self.attempts.get(&job)?.order.as_ref()?;
+        let attempt = self.take(job)?;
+        Some((attempt.slot, attempt.order?))
     }
 
     /// The job of a lease.

@@ -43,6 +43,12 @@ async def tell_pid(state: State) -> State:
     return {"text": str(os.getpid())}
 
 
+async def note(state: State) -> State:
+    with open(state["text"], "a") as file:
+        file.write(f"{os.getpid()}\n")
+    return {}
+
+
 async def take_step(state: State) -> State:
     await asyncio.sleep(state["seconds"])
     return {"step": state.get("step", 0) + 1}
@@ -64,3 +70,4 @@ blocking_loop = _one(block_loop)
 sleeping = _one(sleep)
 dying = _one(die)
 whoami = _one(tell_pid)
+noting = _one(note)

@@ -16,6 +16,7 @@ pub(crate) fn rough() -> Options {
         ("sleeping", "./rough.py:sleeping"),
         ("dying", "./rough.py:dying"),
         ("whoami", "./rough.py:whoami"),
+        ("noting", "./rough.py:noting"),
         ("stepping", "./rough.py:stepping"),
     ]);
     options.grace = Duration::from_millis(300);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use agent_server_domain::ports::{Ending, GraphHost};
+use agent_server_domain::ports::{Ending, GraphHost, Slot};
+use agent_server_worker::Pool;
 use serde_json::json;
 
 use crate::{
@@ -107,4 +108,34 @@ async fn a_worker_that_is_too_large_is_replaced() {
     tokio::time::timeout(Duration::from_secs(30), wait_until_gone(first)).await.expect("its end");
     assert_ne!(worker_pid(&fixture).await, first);
     fixture.pool.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_blocked_worker_has_not_begun_is_made_by_another_and_once() {
+    let mut options = rough();
+    (options.workers, options.jobs_per_worker) = (2, 2);
+    let fixture = Fixture::start(options).await;
+    fixture.wait(|pool| four(pool).len() == 4).await;
+    let mut stuck = fixture.begin(&Run::new("blocking_loop", json!({"seconds": 5.0})));
+    stuck.event("values").await;
+    // Both have as much to do, so the next run goes to the first one, which is blocked.
+    let busy = fixture.pool.reserve("noting");
+    let dir = tempfile::tempdir().unwrap();
+    let notes = dir.path().join("notes");
+    let waiting = fixture.begin(&Run::new("noting", json!({"text": notes})));
+    drop(busy);
+    waiting.ended().await.succeeded();
+    assert!(fixture.pool.reserve("simple").is_some());
+    // Nothing new goes to the blocked one.
+    assert_eq!(four(&fixture.pool).len(), 2);
+    stuck.ended().await.succeeded();
+    fixture.wait(|pool| four(pool).len() == 4).await;
+    // It has asked by now, because it has answered.
+    assert_eq!(std::fs::read_to_string(&notes).unwrap().lines().count(), 1);
+    fixture.pool.shutdown().await;
+}
+
+/// All the room there is, at most four.
+fn four(pool: &Pool) -> Vec<Box<dyn Slot>> {
+    std::iter::from_fn(|| pool.reserve("simple")).take(5).collect()
 }
