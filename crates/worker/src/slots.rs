@@ -78,9 +78,8 @@ pub(crate) fn shared(pool: &Arc<Inner>) -> Option<Box<PoolSlot>> {
 }
 
 fn shared_of(pool: &Arc<Inner>, workers: &[Arc<Worker>]) -> Option<Box<PoolSlot>> {
-    let open = workers
-        .iter()
-        .filter(|worker| is_open(worker) && !worker.is_held.load(Ordering::Relaxed));
+    let open =
+        workers.iter().filter(|worker| is_open(worker) && !worker.is_held.load(Ordering::Relaxed));
     let worker = least_busy(open)?;
     let has_room = worker.load.load(Ordering::Relaxed) < pool.options.jobs_per_worker;
     has_room.then(|| PoolSlot::take(pool, worker, false))
@@ -136,8 +135,8 @@ pub(crate) fn make_room(pool: &Arc<Inner>, wanted: bool) {
             }
             false
         } else {
-            let swap = |worker: &Arc<Worker>| worker.is_held.swap(false, Ordering::Relaxed);
-            workers.iter().fold(false, |freed, worker| swap(worker) || freed)
+            let release = |worker: &&Arc<Worker>| worker.is_held.swap(false, Ordering::Relaxed);
+            workers.iter().filter(release).count() > 0
         }
     };
     if is_freed {

@@ -117,6 +117,10 @@ impl Worker {
         if jobs.closed.is_some() {
             return Err((slot, order.lease));
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "compared with the worker's clock, never kept"
+        )]
         let sent = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // Sent under the lock: a cancel that finds the job must not overtake it.
         self.sender.send(protocol::run(jobs.upcoming(), sent.as_secs_f64(), &order));

@@ -152,7 +152,8 @@ impl Domain {
         let committed = {
             let _order = buffer.saving.lock().await;
             // Whatever still holds the buffer saves nothing: the attempt's number may be used again.
-            let over = Gathered { broken: Some("the attempt has ended".into()), ..Default::default() };
+            let over =
+                Gathered { broken: Some("the attempt has ended".into()), ..Default::default() };
             let Gathered { ops, values, pending, broken } =
                 std::mem::replace(&mut *buffer.gathered.lock(), over);
             if let Some(cause) = broken {

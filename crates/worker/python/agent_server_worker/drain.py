@@ -29,8 +29,8 @@ else:
 class _RootControl(RunControl):
     """Stops the root graph alone.
 
-    The library hands the control on to graphs that nodes call. Those may have no checkpoints to go on from, and a node that
-    catches every exception would take the stop for a failure: they come to their end.
+    The library hands the control on to graphs that nodes call. Those may have no checkpoints to go on from, and a node
+    that catches every exception would take the stop for a failure: they come to their end.
     """
 
     __slots__ = ()
