@@ -30,8 +30,8 @@ CANCELLED = "cancelled"
 LOST = "lost"
 MOVED = "moved"
 
-# A run whose order is older asks whether it may still start, seconds. The server waits longer before it gives a run that
-# was not started to another worker.
+# A run whose order is older asks whether it may still start, seconds. The server waits longer before it gives a run
+# that was not started to another worker.
 _LATE = 0.25
 
 
