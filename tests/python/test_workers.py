@@ -1,11 +1,14 @@
 """What a graph does to its worker hurts neither the server nor runs in other workers; used-up workers are replaced."""
 
 import asyncio
+import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 from langgraph_sdk import get_client
+from support.server import descendants
 
 DONE = {"foo": "A", "log": ["a", "b"]}
 
@@ -81,3 +84,14 @@ async def test_a_worker_that_has_eaten_too_much_is_replaced(start_server, gate):
                 pid = visitor.pid
                 visitor.let_in()
                 await waiting
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems choose by rules of their own")
+async def test_workers_go_before_the_server_when_memory_runs_out(start_server):
+    server = start_server()
+
+    def score(pid: int) -> int:
+        return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+    own = score(server.process.pid)
+    assert {score(pid) for pid in descendants(server.process.pid)} == {min(own + 100, 1000)}

@@ -38,34 +38,36 @@ async fn keep_alive(pool: &Arc<Inner>, index: usize) {
         let start = Instant::now();
         let mut has_served = false;
         let joined = template::worker(pool, index, life);
-        let reason = match pool.stopping.run_until_cancelled(joined).await {
+        let has_died = match pool.stopping.run_until_cancelled(joined).await {
             None => return,
             Some(Err(reason)) => {
                 pool.failed(&reason);
-                Some(reason)
+                tell(index, &reason);
+                true
             }
             Some(Ok(joined)) => {
                 let (worker, mut end) = serve(pool, index, joined);
                 if let Some(old) = old.take() {
                     old.retired.cancel();
                 }
-                let ended = tokio::select! {
-                    reason = &mut end => reason.ok().flatten(),
-                    () = worker.retired.cancelled() => None,
+                let has_died = tokio::select! {
+                    _ = &mut end => true,
+                    () = worker.retired.cancelled() => false,
                     () = worker.worn.cancelled() => {
                         old = Some(Arc::clone(&worker));
-                        None
+                        false
                     }
                 };
                 has_served = worker.has_served();
-                ended
+                has_died
             }
         };
         if pool.stopping.is_cancelled() {
             return;
         }
-        let Some(reason) = reason else { continue };
-        tracing::error!(worker = index, "worker ended: {reason}");
+        if !has_died {
+            continue;
+        }
         if has_served || start.elapsed() >= HEALTHY {
             pause = PAUSE.0;
         }
@@ -74,12 +76,12 @@ async fn keep_alive(pool: &Arc<Inner>, index: usize) {
     }
 }
 
-/// Puts a process to work. The task ends with it; returns why, if nobody wanted it to end.
-fn serve(
-    pool: &Arc<Inner>,
-    index: usize,
-    joined: Joined,
-) -> (Arc<Worker>, JoinHandle<Option<String>>) {
+fn tell(index: usize, reason: &str) {
+    tracing::error!(worker = index, "worker ended: {reason}");
+}
+
+/// Puts a process to work. The task ends with it.
+fn serve(pool: &Arc<Inner>, index: usize, joined: Joined) -> (Arc<Worker>, JoinHandle<()>) {
     let Joined { process, sender, receiver, hello } = joined;
     let (python, langgraph) = (&hello.python, &hello.langgraph);
     tracing::info!(worker = index, pid = hello.pid, python, langgraph, "worker is ready");
@@ -89,23 +91,11 @@ fn serve(
     (worker, pool.tasks.spawn(end))
 }
 
-async fn attend(
-    pool: Arc<Inner>,
-    worker: Arc<Worker>,
-    mut process: Process,
-    receiver: Receiver,
-) -> Option<String> {
+async fn attend(pool: Arc<Inner>, worker: Arc<Worker>, mut process: Process, receiver: Receiver) {
     let mut served = pool.tasks.spawn(Arc::clone(&worker).serve(receiver));
     let ended = tokio::select! {
         ended = &mut served => Some(ended),
-        () = worker.retired.cancelled() => None,
-    };
-    let ended = match ended {
-        Some(ended) => Some(ended),
-        None => tokio::select! {
-            ended = &mut served => Some(ended),
-            () = finish(&pool, &worker) => None,
-        },
+        () = finish(&pool, &worker) => None,
     };
     let Some(ended) = ended else {
         // Should a run have come at the last moment: it goes elsewhere.
@@ -117,15 +107,18 @@ async fn attend(
             let _ = served.await;
         }
         pool.left(&worker);
-        return None;
+        return;
     };
     pool.left(&worker);
     let reason = process.explained(ended.unwrap_or_else(|error| error.to_string())).await;
-    (!pool.stopping.is_cancelled()).then_some(reason)
+    if !pool.stopping.is_cancelled() {
+        tell(worker.index, &reason);
+    }
 }
 
-/// Returns when a worker that takes no new runs can be killed.
+/// Returns when a worker takes no new runs and can be killed.
 async fn finish(pool: &Inner, worker: &Worker) {
+    worker.retired.cancelled().await;
     tokio::select! {
         () = pool.stopping.cancelled() => return,
         () = worker.given_up.cancelled() => {}

@@ -49,6 +49,18 @@ async def note(state: State) -> State:
     return {}
 
 
+async def call(state: State) -> State:
+    try:
+        inner = await stepping.ainvoke({"seconds": state["seconds"], "steps": state["steps"]})
+    except Exception as error:
+        return {"text": f"inner failed: {error!r}"}
+    return {"text": f"{inner['step']} steps"}
+
+
+async def finish(state: State) -> State:
+    return {"text": f"{state['text']} in {os.getpid()}"}
+
+
 async def take_step(state: State) -> State:
     await asyncio.sleep(state["seconds"])
     return {"step": state.get("step", 0) + 1}
@@ -63,6 +75,14 @@ stepping = (
     .add_node("node", take_step)
     .add_edge(START, "node")
     .add_conditional_edges("node", go_on, ["node", END])
+    .compile()
+)
+calling = (
+    StateGraph(State)
+    .add_node("call", call)
+    .add_node("finish", finish)
+    .add_edge(START, "call")
+    .add_edge("call", "finish")
     .compile()
 )
 blocking = _one(block)

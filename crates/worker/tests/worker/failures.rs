@@ -17,6 +17,7 @@ pub(crate) fn rough() -> Options {
         ("dying", "./rough.py:dying"),
         ("whoami", "./rough.py:whoami"),
         ("noting", "./rough.py:noting"),
+        ("calling", "./rough.py:calling"),
         ("stepping", "./rough.py:stepping"),
     ]);
     options.grace = Duration::from_millis(300);

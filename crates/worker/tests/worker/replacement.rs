@@ -36,6 +36,27 @@ async fn a_neighbour_moves_between_two_supersteps_and_goes_on_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_graph_inside_of_a_node_comes_to_its_end_before_the_run_moves() {
+    let fixture = Fixture::start(rough()).await;
+    let run = Run::new("calling", json!({"seconds": 0.3, "steps": 6})).modes(&["updates"]);
+    let neighbour = fixture.begin(&run);
+    let mut stuck = fixture.begin(&Run::new("blocking", json!({"seconds": 600.0})));
+    stuck.event("values").await;
+    let first = worker_pid(&fixture).await;
+    fixture.pool.cancel(stuck.lease);
+    let ended = neighbour.ended().await;
+    assert_eq!(ended.outcome.ending, Ending::Moved);
+    let called = [("updates".to_owned(), json!({"call": {"text": "6 steps"}}))];
+    assert_eq!(ended.events, called);
+
+    fixture.wait(|pool| pool.reserve("calling").is_some()).await;
+    let ended = fixture.run(&run).await;
+    let text = ended.state()["values"]["text"].to_string();
+    assert!(text.contains("6 steps in ") && !text.contains(&first.to_string()), "{text}");
+    fixture.pool.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_without_checkpoints_is_not_stopped_halfway() {
     let fixture = Fixture::start(rough()).await;
     let mut run = Run::new("stepping", json!({"seconds": 0.3, "steps": 6})).modes(&["updates"]);
