@@ -5,8 +5,6 @@ import asyncio
 import pytest
 
 NOBODY = "99999999-9999-4999-8999-999999999999"
-# A checkpoint is saved before the next node starts, so what a node at the gate has behind it is certain to be kept.
-SYNC = {"durability": "sync"}
 REQUESTED = {
     "error": "UserInterrupt",
     "message": "interrupt requested via POST /threads/{thread_id}/runs/{run_id}/cancel",
@@ -18,8 +16,9 @@ async def thread(client) -> str:
     return (await client.threads.create())["thread_id"]
 
 
-async def test_cancelling_stops_an_async_node_at_once(client, http, thread, gate):
-    run = (await client.runs.create(thread, "waiting", input=gate.input(), **SYNC))["run_id"]
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+async def test_cancelling_stops_an_async_node_at_once(client, http, thread, gate, durability):
+    run = (await client.runs.create(thread, "waiting", input=gate.input(), durability=durability))["run_id"]
     visitor = await gate.visitor()
     answer = await http.post(f"/threads/{thread}/runs/{run}/cancel")
     assert (answer.status_code, answer.content, answer.headers.get("content-type")) == (202, b"", None)
@@ -34,7 +33,7 @@ async def test_cancelling_stops_an_async_node_at_once(client, http, thread, gate
 
 
 async def test_a_cancelled_run_can_be_continued(client, thread, gate):
-    run = (await client.runs.create(thread, "waiting", input=gate.input(), **SYNC))["run_id"]
+    run = (await client.runs.create(thread, "waiting", input=gate.input()))["run_id"]
     await gate.visitor()
     await client.runs.cancel(thread, run, wait=True)
     again = asyncio.create_task(client.runs.wait(thread, "waiting", input=None))
@@ -141,7 +140,7 @@ async def test_cancelling_one_run_leaves_others_alone(client, thread, gate):
 
 @pytest.mark.deviates("the reference server cannot stop a thread of Python")
 async def test_a_sync_node_is_stopped_too(client, thread, gate):
-    run = (await client.runs.create(thread, "holding", input=gate.input(), **SYNC))["run_id"]
+    run = (await client.runs.create(thread, "holding", input=gate.input()))["run_id"]
     visitor = await gate.visitor()
     await client.runs.cancel(thread, run)
     await client.runs.join(thread, run)

@@ -18,7 +18,7 @@ async def thread(client) -> str:
 
 
 async def test_runs_of_a_thread_are_cancelled_by_their_ids(client, http, thread, gate):
-    first = (await client.runs.create(thread, "waiting", input=gate.input(), durability="sync"))["run_id"]
+    first = (await client.runs.create(thread, "waiting", input=gate.input()))["run_id"]
     visitor = await gate.visitor()
     second = (await client.runs.create(thread, "waiting", input=gate.input()))["run_id"]
     third = (await client.runs.create(thread, "simple", input={"foo": "x"}))["run_id"]
@@ -36,7 +36,7 @@ async def test_runs_of_a_thread_are_cancelled_by_their_ids(client, http, thread,
 
 
 async def test_the_thread_tells_why_its_runs_ended(client, thread, gate):
-    run = (await client.runs.create(thread, "waiting", input=gate.input(), durability="sync"))["run_id"]
+    run = (await client.runs.create(thread, "waiting", input=gate.input()))["run_id"]
     await gate.visitor()
     await client.runs.cancel_many(thread_id=thread, run_ids=[run])
     after = await client.threads.get(thread)

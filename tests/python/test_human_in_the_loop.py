@@ -139,7 +139,7 @@ async def test_a_fork_before_the_question_asks_again(client, thread):
 
 async def test_a_cancelled_run_leaves_no_stale_question(client, thread, gate):
     await client.runs.wait(thread, "approval", input={"foo": "x"})
-    stream = client.runs.stream(thread, "waiting", input=gate.input(), stream_mode="values", durability="sync")
+    stream = client.runs.stream(thread, "waiting", input=gate.input(), stream_mode="values")
     async for part in stream:
         # What is shown here is what the cancel keeps.
         if part.event == "metadata":
@@ -157,7 +157,7 @@ async def test_a_cancelled_run_leaves_no_stale_question(client, thread, gate):
 async def test_the_question_is_back_when_the_run_after_it_is_undone(client, thread, gate, how):
     await client.runs.wait(thread, "approval", input={"foo": "x"})
     before = await client.threads.get(thread)
-    run = (await client.runs.create(thread, "waiting", input=gate.input(), durability="sync"))["run_id"]
+    run = (await client.runs.create(thread, "waiting", input=gate.input()))["run_id"]
     visitor = await gate.visitor()
     if how == "delete":
         await client.runs.delete(thread, run)

@@ -58,7 +58,7 @@ async def test_a_thread_without_runs_accepts_every_strategy(client, thread, stra
 
 
 async def test_interrupt_stops_the_first_run_and_builds_on_its_state(client, thread, gate):
-    first = await client.runs.create(thread, "waiting", input=gate.input("first"), durability="sync")
+    first = await client.runs.create(thread, "waiting", input=gate.input("first"))
     visitor = await gate.visitor()
     pending = await client.runs.create(thread, "waiting", input=gate.input("pending"))
     second = await client.runs.create(thread, "waiting", input=gate.input("second"), multitask_strategy="interrupt")

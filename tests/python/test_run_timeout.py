@@ -17,7 +17,7 @@ async def client(start_server):
 
 async def test_a_run_that_takes_too_long_is_ended(client, gate):
     thread = (await client.threads.create())["thread_id"]
-    stream = client.runs.stream(thread, "waiting", input=gate.input(), stream_mode="updates", durability="sync")
+    stream = client.runs.stream(thread, "waiting", input=gate.input(), stream_mode="updates")
     # The stream ends without an error.
     assert [part.event async for part in stream] == ["metadata", "updates"]
     visitor = await gate.visitor()

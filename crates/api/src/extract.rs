@@ -97,9 +97,12 @@ impl Call {
         self.query_value(name).map(|value| truths.contains(&value))
     }
 
-    /// A repeated query parameter, in order.
+    /// A repeated query parameter, in order. A value may also be a JSON array of texts, as the JavaScript SDK sends it.
     pub(crate) fn query_list(&self, name: &str) -> Vec<String> {
-        self.query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+        let values = self.query.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+        values
+            .flat_map(|value| serde_json::from_str(value).unwrap_or_else(|_| vec![value.clone()]))
+            .collect()
     }
 
     /// A repeated query parameter whose values must be among `allowed`. All offenders are named, joined in the way that

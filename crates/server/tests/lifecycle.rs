@@ -98,8 +98,31 @@ async fn a_run_whose_client_leaves_keeps_what_it_produced() {
     server.host.checkpoint(lease, "1", r#"{"a":1}"#, r#"["b"]"#);
     drop(stream);
     assert_eq!(server.cancelled().await, lease);
+    server.host.done(lease, Ending::Cancelled).await;
     let (_, row) = server.call("GET", &format!("/threads/{thread}"), None).await;
     assert_eq!((&row["status"], &row["values"]), (&json!("interrupted"), &json!({"a": 1})));
+}
+
+#[tokio::test]
+async fn a_cancelled_run_that_stops_hands_over_what_it_held() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    let cancelled = run(&server, &thread, json!({"durability": "exit"})).await;
+    let lease = server.started().await.lease;
+    let path = format!("/threads/{thread}/runs/{}/cancel?wait=true", id(&cancelled));
+    let stop = async {
+        assert_eq!(server.cancelled().await, lease);
+        server.host.checkpoint(lease, "1", r#"{"a":1}"#, r#"["b"]"#);
+        server.host.done(lease, Ending::Cancelled).await;
+    };
+    let (answer, ()) = tokio::join!(server.call("POST", &path, None), stop);
+    assert_eq!(answer, (200, json!({})));
+    let (_, row) = server.call("GET", &format!("/threads/{thread}"), None).await;
+    assert_eq!((&row["status"], &row["values"]), (&json!("interrupted"), &json!({"a": 1})));
+    let reason = "interrupt requested via POST /threads/{thread_id}/runs/{run_id}/cancel";
+    assert_eq!(row["error"], json!({"error": "UserInterrupt", "message": reason}));
+    let (status, _) = server.call("POST", &path, None).await;
+    assert_eq!(status, 404);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! Cancelling: a committed decision. The run's end is committed and its lease revoked in one transaction; only then is
-//! the host told, so that nothing the graph still does can write.
+//! Cancelling. A run that keeps what it produced is asked to stop first (`early`). Whatever has not ended by then is ended
+//! by decision: the run's end is committed and its lease revoked in one transaction; only then is the host told, so that
+//! nothing the graph still does can write.
 
 use agent_server_storage::{
     Cost, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
@@ -7,12 +8,8 @@ use agent_server_storage::{
     threads::{Changes, ThreadStatus},
 };
 
-use super::end::error_json;
-use crate::{
-    Caller, Domain, Error, Result,
-    ports::Event,
-    state::{head_interrupts, head_values},
-};
+use super::{early::EarlyEnd, end::error_json};
+use crate::{Caller, Domain, Error, Result, ports::Event, state::head_view};
 
 const NOTHING: &str = "No runs found to cancel.";
 const ALL_OVER: &str = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs \
@@ -102,20 +99,20 @@ pub(super) fn decide(
         tx.delete_checkpoints_of_run(thread, run.run_id)?;
     }
     // After a rollback the row shows what was before the run, and so does the head.
-    let head = head_values(tx, thread)?;
-    let pending = head.as_ref().is_some_and(|(_, pending)| *pending);
-    if action == CancelAction::Interrupt
-        && cancelled.was_running
-        && let Some((values, _)) = head
-    {
-        changes.values = Some(Some(values));
-        changes.interrupts = Some(Some(head_interrupts(tx, thread)?));
+    let head = head_view(tx, thread)?;
+    let pending = head.as_ref().is_some_and(|head| head.pending);
+    match action {
+        CancelAction::Interrupt if cancelled.was_running => {
+            changes.error = Some(Some(EarlyEnd::interrupt(reason).error_json()));
+            if let Some(head) = head {
+                changes.values = Some(Some(head.values));
+                changes.interrupts = Some(Some(head.interrupts));
+            }
+        }
+        // It did nothing that the thread could show.
+        CancelAction::Interrupt => {}
+        CancelAction::Rollback => changes.error = Some(Some(error_json("UserRollback", reason))),
     }
-    let error = match action {
-        CancelAction::Interrupt => "UserInterrupt",
-        CancelAction::Rollback => "UserRollback",
-    };
-    changes.error = Some(Some(error_json(error, reason)));
     changes.status = Some(match (tx.inflight_runs(thread)?.is_empty(), pending) {
         (false, _) => ThreadStatus::Busy,
         (true, true) => ThreadStatus::Interrupted,
@@ -161,18 +158,16 @@ impl Domain {
         let (scope, chosen) = (caller.scope.clone(), selection.clone());
         let looked = self.storage().read(Cost::Scan, move |tx| chosen.find(tx, &scope));
         let (runs, _) = looked.await?;
-        if action == CancelAction::Interrupt {
-            self.save_produced(&runs).await;
-        }
+        let reason = format!("{} requested via POST /runs/cancel", action.word());
+        let ended = self.ended_by(&runs, action, &reason).await?;
         let (scope, now) = (caller.scope.clone(), self.now());
         let cancelled = self
             .storage()
             .write(move |tx| {
                 let (runs, others) = selection.find(tx, &scope)?;
-                if runs.is_empty() {
+                if runs.is_empty() && ended.is_empty() {
                     return Err(Error::NotFound(if others { ALL_OVER } else { NOTHING }.into()));
                 }
-                let reason = format!("{} requested via POST /runs/cancel", action.word());
                 runs.into_iter()
                     .map(|run| {
                         match tx.get_run(&Scope::Unrestricted, run.thread_id, run.run_id)? {
@@ -202,7 +197,9 @@ impl Domain {
     }
 
     async fn cancel(&self, run: &Run, action: CancelAction, reason: &str) -> Result<()> {
-        self.save_produced(std::slice::from_ref(run)).await;
+        if !self.ended_by(std::slice::from_ref(run), action, reason).await?.is_empty() {
+            return Ok(());
+        }
         let (thread, id, now) = (run.thread_id, run.run_id, self.now());
         let reason = reason.to_owned();
         let cancelled = self
@@ -219,24 +216,51 @@ impl Domain {
         Ok(())
     }
 
-    /// Saves what the runs of a thread have produced so far: they are about to be interrupted.
-    pub(super) async fn save_inflight(&self, thread: ThreadId) -> Result<()> {
-        let inflight = self
-            .storage()
-            .read(Cost::Point, move |tx| tx.inflight_runs(thread).map_err(Error::from))
-            .await?;
-        self.save_produced(&inflight).await;
-        Ok(())
+    /// Lets runs end by themselves where they can, and returns those that did. Those of a rollback are not asked: what they
+    /// hold is not wanted.
+    pub(super) async fn ended_by(
+        &self,
+        runs: &[Run],
+        action: CancelAction,
+        reason: &str,
+    ) -> Result<Vec<RunId>> {
+        if action == CancelAction::Rollback {
+            return Ok(vec![]);
+        }
+        let is_waiting = |run: &&Run| run.status == RunStatus::Pending;
+        let waiting: Vec<Run> = runs.iter().filter(is_waiting).cloned().collect();
+        // They go first: the end of a run that they wait for would start them.
+        let mut ended = match waiting.len() {
+            all if all == runs.len() => vec![],
+            _ => self.cancel_waiting(waiting, reason).await?,
+        };
+        ended.extend(self.end_early(runs, &EarlyEnd::interrupt(reason)).await);
+        Ok(ended)
     }
 
-    /// Saves what runs have produced so far: it is kept when they are interrupted. The rows may be old, so the attempt is
-    /// found by the run. A lease that is lost by now has nothing to save, which the decision finds out.
-    async fn save_produced(&self, runs: &[Run]) {
-        for run in runs {
-            if let Some((lease, buffer)) = self.0.buffers.of_run(run.run_id) {
-                let _ = self.save_gathered(lease, &buffer).await;
-            }
+    /// Ends those of the runs that have not started yet.
+    async fn cancel_waiting(&self, runs: Vec<Run>, reason: &str) -> Result<Vec<RunId>> {
+        if runs.is_empty() {
+            return Ok(vec![]);
         }
+        let (reason, now) = (reason.to_owned(), self.now());
+        let cancelled = self
+            .storage()
+            .write(move |tx| {
+                let mut cancelled = vec![];
+                for run in runs {
+                    let run = tx.get_run(&Scope::Unrestricted, run.thread_id, run.run_id)?;
+                    if let Some(run) = run.filter(|run| run.status == RunStatus::Pending) {
+                        cancelled.push(decide(tx, run, CancelAction::Interrupt, &reason, now)?);
+                    }
+                }
+                Ok::<_, Error>(cancelled)
+            })
+            .await?;
+        for cancelled in &cancelled {
+            self.after_cancel(cancelled);
+        }
+        Ok(cancelled.iter().map(|cancelled| cancelled.lease.run_id).collect())
     }
 
     /// Carries out a committed cancel.

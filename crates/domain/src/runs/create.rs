@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use agent_server_storage::{
-    AssistantId, RunId, Scope, ThreadId, Timestamp, WriteTx,
+    AssistantId, Cost, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
+    assistants::Assistant,
     runs::{MultitaskStrategy, Run, RunStatus},
     threads::{Changes, Columns, Thread, ThreadStatus, Ttl},
 };
@@ -88,7 +89,7 @@ impl Domain {
     ) -> Result<Created> {
         let prepared = self.prepare(caller, target, request)?;
         if prepared.plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
-            self.save_inflight(prepared.plan.thread_id).await?;
+            self.make_way(&prepared.plan).await?;
         }
         let mut created = self.create_prepared(vec![prepared]).await?;
         Ok(created.pop().expect("one was asked for"))
@@ -151,6 +152,26 @@ impl Domain {
             thread_ttl: self.0.options.thread_ttl,
         };
         Ok(Prepared { plan, slot })
+    }
+
+    /// Asks the runs that this one interrupts to stop, so that what they hold is kept.
+    async fn make_way(&self, plan: &Plan) -> Result<()> {
+        let (scope, assistant, thread) = (plan.scope.clone(), plan.assistant_id, plan.thread_id);
+        let graphs = self.graphs();
+        let inflight = self
+            .storage()
+            .read(Cost::Point, move |tx| {
+                // A run that will be refused stops nothing.
+                let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
+                runnable(tx, &scope, assistant, &known)?;
+                match tx.get_thread(&scope, thread, Columns::Header)? {
+                    Some(_) => Ok::<_, Error>(tx.inflight_runs(thread)?),
+                    None => Ok(vec![]),
+                }
+            })
+            .await?;
+        self.ended_by(&inflight, CancelAction::Interrupt, &plan.superseded()).await?;
+        Ok(())
     }
 
     /// Commits the runs in one transaction, then starts those that were claimed.
@@ -241,13 +262,31 @@ fn resumes(request: &RunRequest) -> bool {
     }
 }
 
+fn missing() -> Error {
+    Error::NotFound("Thread or assistant not found.".into())
+}
+
+/// The assistant, if it is there and its graph is configured.
+fn runnable(
+    tx: &(impl ReadTx + ?Sized),
+    scope: &Scope,
+    id: AssistantId,
+    known_graph: &dyn Fn(&str) -> bool,
+) -> Result<Assistant> {
+    tx.get_assistant(scope, id)?
+        .filter(|assistant| known_graph(&assistant.graph_id))
+        .ok_or_else(missing)
+}
+
 impl Plan {
+    /// Why runs end that this one interrupts or rolls back.
+    fn superseded(&self) -> String {
+        let strategy = self.request.multitask_strategy.as_str();
+        format!("superseded by run {} (multitask_strategy={strategy})", self.run_id)
+    }
+
     fn decide(self, tx: &dyn WriteTx, known_graph: &dyn Fn(&str) -> bool) -> Result<Decided> {
-        let missing = || Error::NotFound("Thread or assistant not found.".into());
-        let assistant = tx
-            .get_assistant(&self.scope, self.assistant_id)?
-            .filter(|assistant| known_graph(&assistant.graph_id))
-            .ok_or_else(missing)?;
+        let assistant = runnable(tx, &self.scope, self.assistant_id, known_graph)?;
         let temporary = self.stateless && !self.request.keep_thread;
         let known = tx.get_thread(&self.scope, self.thread_id, Columns::Header)?;
         let is_new = known.is_none();
@@ -268,9 +307,7 @@ impl Plan {
                 MultitaskStrategy::Rollback => Some(CancelAction::Rollback),
             };
             if let Some(action) = action {
-                let strategy = self.request.multitask_strategy.as_str();
-                let reason =
-                    format!("superseded by run {} (multitask_strategy={strategy})", self.run_id);
+                let reason = self.superseded();
                 for run in inflight.drain(..) {
                     cancelled.push(super::cancel::decide(tx, run, action, &reason, self.now)?);
                 }

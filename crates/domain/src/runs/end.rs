@@ -9,11 +9,11 @@ use agent_server_storage::{
 };
 use serde_json::json;
 
-use super::{sink::Gathered, stop::uncounted};
+use super::{early::EarlyEnd, sink::Gathered, stop::uncounted};
 use crate::{
     Domain, Error, Result,
     ports::{Ending, Event, LiveState, Outcome},
-    state::{head_interrupts, head_values},
+    state::head_view,
     stream::{self, Log, Logged},
 };
 
@@ -26,6 +26,32 @@ enum Verdict {
     Again,
     /// The same, and this attempt does not count.
     TakenBack,
+    /// Over, as somebody wished.
+    Early(EarlyEnd),
+}
+
+impl Verdict {
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Over(..) | Self::Early(_))
+    }
+
+    /// What the thread says of the run.
+    fn error(&self) -> RawJson {
+        match self {
+            Self::Over(_, Some((error, message))) => error_json(error, message),
+            Self::Early(why) => why.error_json(),
+            _ => RawJson::null(),
+        }
+    }
+
+    /// Whether the thread's status is `error` after it.
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Over(_, failure) => failure.is_some(),
+            Self::Early(why) => why.is_failure(),
+            Self::Again | Self::TakenBack => false,
+        }
+    }
 }
 
 /// Decides what an ending means. Pure.
@@ -65,14 +91,18 @@ fn thread_status(inflight: &[Run], failed: bool, pending: bool) -> ThreadStatus 
 /// Writes the thread's row anew from what is stored, after runs or checkpoints were taken away.
 pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestamp) -> Result<()> {
     let inflight = tx.inflight_runs(thread)?;
-    let head = head_values(tx, thread)?;
-    let pending = head.as_ref().is_some_and(|(_, pending)| *pending);
+    let head = head_view(tx, thread)?;
+    let pending = head.as_ref().is_some_and(|head| head.pending);
+    let (values, interrupts) = match head {
+        Some(head) => (Some(head.values), head.interrupts),
+        None => (None, RawJson::trusted("{}")),
+    };
     let changes = Changes {
         updated_at: Some(now),
         state_updated_at: Some(now),
         status: Some(thread_status(&inflight, false, pending)),
-        values: Some(head.map(|(values, _)| values)),
-        interrupts: Some(Some(head_interrupts(tx, thread)?)),
+        values: Some(values),
+        interrupts: Some(Some(interrupts)),
         ..Default::default()
     };
     tx.update_thread(&Scope::Unrestricted, thread, &changes)?;
@@ -99,6 +129,7 @@ impl End {
         let Lease { run_id, thread_id, attempt } = self.lease;
         let (status, count) = match &self.verdict {
             Verdict::Over(status, _) => (*status, attempt),
+            Verdict::Early(why) => (why.status, attempt),
             Verdict::Again => (RunStatus::Pending, attempt),
             Verdict::TakenBack => (RunStatus::Pending, uncounted(self.lease)),
         };
@@ -108,33 +139,32 @@ impl End {
         }
         tx.save(thread_id, &self.ops)?;
         tx.append_events(run_id, &self.events)?;
-        let Verdict::Over(_, failure) = self.verdict else { return Ok(true) };
+        if !self.verdict.is_over() {
+            return Ok(true);
+        }
         if self.temporary {
             tx.delete_thread(&Scope::Unrestricted, thread_id)?;
             return Ok(true);
         }
-        let (mut pending, mut interrupts) = (self.pending, None);
+        let (mut values, mut pending, mut interrupts) = (self.values, self.pending, None);
         if let Some(live) = &self.live {
             if let Some(checkpoint) = &live.checkpoint_id {
                 tx.put_live_state(thread_id, checkpoint, &live.state)?;
                 pending = live.pending;
             }
-            interrupts = Some(Some(live.interrupts.clone()));
-        } else if self.values.is_none() {
-            pending = head_values(tx, thread_id)?.is_some_and(|(_, pending)| pending);
+            interrupts = Some(live.interrupts.clone());
+        } else if let Some(head) = head_view(tx, thread_id)? {
+            (values, pending, interrupts) =
+                (Some(head.values), head.pending, Some(head.interrupts));
         }
         let inflight = tx.inflight_runs(thread_id)?;
-        let error = match &failure {
-            Some((error, message)) => error_json(error, message),
-            None => RawJson::null(),
-        };
         let changes = Changes {
             updated_at: Some(self.now),
             state_updated_at: Some(self.now),
-            status: Some(thread_status(&inflight, failure.is_some(), pending)),
-            values: self.values.map(Some),
-            interrupts,
-            error: Some(Some(error)),
+            status: Some(thread_status(&inflight, self.verdict.is_failure(), pending)),
+            values: values.map(Some),
+            interrupts: interrupts.map(Some),
+            error: Some(Some(self.verdict.error())),
             ..Default::default()
         };
         tx.update_thread(&Scope::Unrestricted, thread_id, &changes)?;
@@ -152,18 +182,21 @@ impl Domain {
         let committed = {
             let _order = buffer.saving.lock().await;
             // Whatever still holds the buffer saves nothing: the attempt's number may be used again.
-            let over =
+            let closed =
                 Gathered { broken: Some("the attempt has ended".into()), ..Default::default() };
             let Gathered { ops, values, pending, broken } =
-                std::mem::replace(&mut *buffer.gathered.lock(), over);
+                std::mem::replace(&mut *buffer.gathered.lock(), closed);
             if let Some(cause) = broken {
                 ending = Ending::Lost(format!("Its state could not be saved: {cause}"));
             }
             // Before the commit, after which the run may be claimed again.
             self.0.apart.note(lease.run_id, &ending);
             let stopping = self.0.draining.is_cancelled();
-            let verdict = judge(ending, lease, self.0.options.max_attempts, stopping);
-            let over = matches!(verdict, Verdict::Over(..));
+            let verdict = match buffer.early.get() {
+                Some(why) if ending != Ending::Success => Verdict::Early(why.clone()),
+                _ => judge(ending, lease, self.0.options.max_attempts, stopping),
+            };
+            let (over, early) = (verdict.is_over(), matches!(verdict, Verdict::Early(_)));
             let now = self.now();
             let last = self.last_events(lease.run_id, &verdict, now);
             let kept = log.as_deref().filter(|log| log.is_resumable());
@@ -182,6 +215,7 @@ impl Domain {
             if let (Ok(true), Some(log)) = (&committed, kept) {
                 log.saved(count);
             }
+            let _ = buffer.ended_early.set(early && matches!(committed, Ok(true)));
             committed.map(|held| (held, over, last))
         };
         match committed {
@@ -202,9 +236,12 @@ impl Domain {
 
     /// What a run that is over still has to tell, stored with its end and sent after it.
     fn last_events(&self, run_id: RunId, verdict: &Verdict, now: Timestamp) -> Vec<Logged> {
-        let Verdict::Over(_, failure) = verdict else { return vec![] };
+        if !verdict.is_over() {
+            return vec![];
+        }
         let mut last = vec![];
-        if let Some((error, message)) = failure {
+        // Who ended a run early knows it: that is no error of the stream.
+        if let Verdict::Over(_, Some((error, message))) = verdict {
             let data = error_json(error, message);
             let event = Event { name: "error".into(), data: data.get().to_owned().into() };
             last.push(self.0.streams.stamp(now, event, false));

@@ -1,8 +1,9 @@
 //! Runs: create, get, list, delete; how they are queued, executed, ended and cancelled.
 //!
 //! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it, `dispatch` gives it to a
-//! host, `sink` takes what comes back, `end` commits how it ended, `apart` knows which attempts get a process of their own, `cancel` ends it early and `timeout` late, `stop` lets it
-//! go when the server stops, [`result`] tells who waits.
+//! host, `sink` takes what comes back, `end` commits how it ended, `apart` knows which attempts get a process of their own,
+//! `cancel` and `timeout` end it before its graph has (`early`), `stop` lets it go when the server stops, [`result`] tells
+//! who waits.
 //!
 //! Source: reference/runs-and-threads.md, sections 5 to 12.
 
@@ -10,6 +11,7 @@ mod apart;
 mod cancel;
 mod create;
 mod dispatch;
+mod early;
 mod end;
 pub mod kwargs;
 pub mod result;

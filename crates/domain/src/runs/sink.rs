@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -13,9 +13,10 @@ use agent_server_storage::{
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{sync::SetOnce, time::Instant};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
+use super::early::EarlyEnd;
 use crate::{
     Domain, Error, Inner, Result,
     ports::{Event, Outcome, RunSink, StoreAnswer, StoreOp},
@@ -40,6 +41,10 @@ pub(super) struct Buffer {
     pub(super) temporary: bool,
     /// When the attempt began.
     opened: Instant,
+    /// Set when the attempt was asked to stop.
+    pub(super) early: OnceLock<EarlyEnd>,
+    /// Set with the end of the attempt: whether it ended because it was asked to.
+    pub(super) ended_early: SetOnce<bool>,
     pub(super) gathered: Mutex<Gathered>,
     /// Held while taking and saving, so that operations reach storage in their order.
     pub(super) saving: tokio::sync::Mutex<()>,
@@ -59,6 +64,8 @@ impl Buffers {
         let buffer = Buffer {
             temporary,
             opened: Instant::now(),
+            early: OnceLock::new(),
+            ended_early: SetOnce::new(),
             gathered: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
             _attempt: self.attempts.token(),

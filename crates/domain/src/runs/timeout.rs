@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use agent_server_storage::{
-    RawJson, Scope, Timestamp, WriteTx,
+    Scope, Timestamp, WriteTx,
     runs::{Lease, RunStatus},
     threads::{Changes, ThreadStatus},
 };
 use tokio::time::Instant;
 
-use super::{cancel::Cancelled, end::error_json};
-use crate::{
-    Domain, Result,
-    state::{head_interrupts, head_values},
-};
+use super::{cancel::Cancelled, early::EarlyEnd};
+use crate::{Domain, Result, state::head_view};
 
 /// How long storage is left alone after it failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -33,16 +30,17 @@ fn expire(tx: &dyn WriteTx, lease: Lease, now: Timestamp) -> Result<Option<Cance
         return Ok(Some(cancelled));
     }
     let is_last = tx.inflight_runs(thread_id)?.is_empty();
-    let head = head_values(tx, thread_id)?;
-    let interrupts: Option<RawJson> =
-        head.is_some().then(|| head_interrupts(tx, thread_id)).transpose()?;
+    let (values, interrupts) = match head_view(tx, thread_id)? {
+        Some(head) => (Some(Some(head.values)), Some(Some(head.interrupts))),
+        None => (None, None),
+    };
     let changes = Changes {
         updated_at: Some(now),
         state_updated_at: Some(now),
         status: Some(if is_last { ThreadStatus::Error } else { ThreadStatus::Busy }),
-        values: head.map(|(values, _)| Some(values)),
-        interrupts: interrupts.map(Some),
-        error: Some(Some(error_json("TimeoutError", ""))),
+        values,
+        interrupts,
+        error: Some(Some(EarlyEnd::timeout().error_json())),
         ..Default::default()
     };
     tx.update_thread(all, thread_id, &changes)?;
@@ -63,11 +61,11 @@ impl Domain {
                     at => next = next.min(at),
                 }
             }
-            for lease in due {
-                if let Err(error) = self.expire(lease).await {
-                    tracing::error!(%error, run_id = %lease.run_id, "a run that is over its time could not be ended");
-                    next = next.min(Instant::now() + PAUSE);
-                }
+            if !due.is_empty()
+                && let Err(error) = self.expire(due).await
+            {
+                tracing::error!(%error, "runs that are over their time could not be ended");
+                next = next.min(Instant::now() + PAUSE);
             }
             tokio::select! {
                 () = self.0.shutdown.cancelled() => return,
@@ -76,16 +74,19 @@ impl Domain {
         }
     }
 
-    async fn expire(&self, lease: Lease) -> Result<()> {
-        // What was produced until now is kept. The lease may be lost by now, which the decision finds out.
-        if let Some(buffer) = self.0.buffers.get(lease) {
-            let _ = self.save_gathered(lease, &buffer).await;
+    async fn expire(&self, leases: Vec<Lease>) -> Result<()> {
+        for Lease { run_id, .. } in &leases {
+            tracing::info!(%run_id, "a run took longer than is allowed");
         }
+        let opened = |lease: &Lease| Some((*lease, self.0.buffers.get(*lease)?));
+        let attempts = leases.iter().filter_map(opened).collect();
+        self.end_attempts_early(attempts, &EarlyEnd::timeout()).await;
         let now = self.now();
-        let cancelled = self.storage().write(move |tx| expire(tx, lease, now)).await?;
-        if let Some(cancelled) = cancelled {
-            tracing::info!(run_id = %lease.run_id, "a run took longer than is allowed");
-            self.after_cancel(&cancelled);
+        let decide = move |tx: &dyn WriteTx| {
+            leases.into_iter().map(|lease| expire(tx, lease, now)).collect::<Result<Vec<_>>>()
+        };
+        for cancelled in self.storage().write(decide).await?.iter().flatten() {
+            self.after_cancel(cancelled);
         }
         Ok(())
     }

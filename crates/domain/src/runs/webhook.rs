@@ -25,16 +25,26 @@ pub fn check(address: &str) -> Result<(), String> {
     if address.len() > MAX_LENGTH {
         return Err("Webhook URL too long".into());
     }
-    blocked(address).map_or(Ok(()), |reason| Err(format!("Webhook host blocked: {reason}")))
-}
-
-fn blocked(address: &str) -> Option<String> {
     let url = match Url::parse(address) {
         Ok(url) => url,
         // Below the server's own address, wherever that is.
-        Err(ParseError::RelativeUrlWithoutBase) => return Some("relative URL".into()),
-        Err(error) => return Some(error.to_string()),
+        Err(ParseError::RelativeUrlWithoutBase) if address.starts_with('/') => {
+            return Err(blocked("relative URL"));
+        }
+        Err(ParseError::RelativeUrlWithoutBase) => {
+            return Err("Invalid webhook hostname ''".into());
+        }
+        Err(error) => return Err(blocked(&error.to_string())),
     };
+    reason(&url).map_or(Ok(()), |reason| Err(blocked(&reason)))
+}
+
+fn blocked(reason: &str) -> String {
+    format!("Webhook host blocked: {reason}")
+}
+
+/// Why an address must not be called.
+fn reason(url: &Url) -> Option<String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Some(format!("scheme '{}' not allowed", url.scheme()));
     }

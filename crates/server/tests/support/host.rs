@@ -19,6 +19,7 @@ use agent_server_domain::{
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 /// Hands started attempts to the test.
@@ -81,12 +82,14 @@ impl ScriptedHost {
             refs: vec![],
             blobs: vec![],
         };
+        let nodes: Vec<String> = serde_json::from_str(next).expect("a list of nodes");
+        let tasks: Vec<_> = nodes.iter().map(|node| json!({"id": node, "name": node})).collect();
         let base = Base {
             ns: String::new(),
             checkpoint_id: id.into(),
             values: RawJson::trusted(values),
             next: RawJson::trusted(next),
-            tasks: RawJson::trusted("[]"),
+            tasks: RawJson::of(&tasks),
         };
         self.sink().save(lease, SaverOp::Put(put));
         self.sink().save(lease, SaverOp::Base(base));
@@ -102,7 +105,7 @@ impl ScriptedHost {
     pub(crate) async fn succeed(&self, lease: Lease, checkpoint: &str, values: &str) {
         let live = LiveState {
             checkpoint_id: Some(checkpoint.into()),
-            state: RawJson::trusted(format!(r#"{{"values":{values},"next":[]}}"#)),
+            state: RawJson::trusted(format!(r#"{{"values":{values},"next":[],"tasks":[]}}"#)),
             pending: false,
             interrupts: RawJson::trusted("{}"),
         };

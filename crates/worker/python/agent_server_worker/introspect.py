@@ -13,7 +13,7 @@ from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.pregel import Pregel
 from langgraph.runtime import Runtime
 from langgraph.types import StateUpdate
-from pydantic import create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 
 from agent_server_worker import encode, frames
@@ -109,10 +109,15 @@ def _state_schema(graph: Pregel) -> dict[str, Any]:
     for name in graph.stream_channels_list:
         kind = getattr(graph.channels[name], "UpdateType", Any)
         try:
-            create_model("Probe", **{name: (kind, None)}).model_json_schema()  # type: ignore[call-overload]
+            create_model("Probe", probe=(kind, None)).model_json_schema()  # type: ignore[call-overload]
         except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, TypeError, NameError):
             kind = Any
-        fields[name] = (kind, None)
+        if name.startswith("_") or hasattr(BaseModel, name):
+            # No field can have this name, but its schema can.
+            title = name.lstrip("_").replace("_", " ").title()
+            fields[f"private_{name}"] = (kind, Field(None, alias=name, title=title))
+        else:
+            fields[name] = (kind, None)
     model = create_model(graph.get_name("State"), **fields)
     return model.model_json_schema()
 

@@ -249,9 +249,8 @@ impl Threads for Api {
         path: GetThreadHistoryPostPath,
         body: Body<types::ThreadStateSearch>,
     ) -> Result<GetThreadHistoryPostResponse> {
-        // Clients send a flat checkpoint or a whole config; the typed body keeps only the first.
-        let before = body.field("before").and_then(|json| before_id(&json));
         let body = body.value;
+        let before = body.before.and_then(|before| before_id(before.get().as_bytes()));
         let checkpoint = body.checkpoint;
         let filter = checkpoints::Filter {
             ns: checkpoint.as_ref().and_then(|at| at.checkpoint_ns.clone()).unwrap_or_default(),
