@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::atomic::Ordering;
+
 use agent_server_domain::ports::Ending;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -220,6 +222,45 @@ async fn a_run_that_is_lost_every_time_ends_in_an_error() {
     assert_eq!(statuses(&server, &thread).await, ("error".into(), vec!["error".into()]));
     let (_, row) = server.call("GET", &format!("/threads/{thread}"), None).await;
     assert_eq!(row["error"]["error"], "RuntimeError");
+}
+
+#[tokio::test]
+async fn a_run_that_is_moved_again_and_again_is_not_charged_and_gets_a_worker_of_its_own() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    run(&server, &thread, json!({})).await;
+    for moves in 0..10 {
+        let order = server.started().await;
+        assert_eq!(order.lease.attempt, 1);
+        let checkpoint = order.checkpoint.map(|checkpoint| checkpoint.id);
+        assert_eq!(checkpoint, (moves > 0).then(|| moves.to_string()), "what was done stays");
+        server.host.checkpoint(order.lease, &(moves + 1).to_string(), r#"{"a":1}"#, r#"["b"]"#);
+        server.host.done(order.lease, Ending::Moved).await;
+    }
+    let last = server.started().await.lease;
+    assert_eq!(server.host.alone.load(Ordering::Relaxed), 8, "after three moves");
+    server.host.succeed(last, "10", r#"{"a":1}"#).await;
+    assert_eq!(statuses(&server, &thread).await, ("idle".into(), vec!["success".into()]));
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_is_charged_to_a_run_only_where_it_was_alone() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    run(&server, &thread, json!({})).await;
+    let died = |alone| Ending::Died { cause: "The worker died.".into(), alone };
+    let first = server.started().await.lease;
+    server.host.done(first, died(false)).await;
+    let again = server.started().await.lease;
+    assert_eq!(again, first, "the number is used again");
+    server.host.done(again, died(true)).await;
+    for attempt in 2..=3 {
+        let lease = server.started().await.lease;
+        assert_eq!(lease.attempt, attempt);
+        server.host.done(lease, died(true)).await;
+    }
+    assert_eq!(server.host.alone.load(Ordering::Relaxed), 3);
+    assert_eq!(statuses(&server, &thread).await, ("error".into(), vec!["error".into()]));
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ enum Verdict {
     Over(RunStatus, Option<(String, String)>),
     /// Another attempt follows.
     Again,
-    /// The same, after the next start, and this attempt does not count.
+    /// The same, and this attempt does not count.
     TakenBack,
     /// Over, as somebody wished.
     Early(EarlyEnd),
@@ -62,9 +62,10 @@ fn judge(ending: Ending, lease: Lease, max_attempts: u32, stopping: bool) -> Ver
         // A cancel revokes the lease first, so this one was nobody's wish: the graph cancelled itself.
         Ending::Cancelled => Verdict::Over(RunStatus::Interrupted, None),
         // Who stops a server may stop its workers beside it (a service manager signals all processes of a service).
-        Ending::Lost(_) if stopping => Verdict::TakenBack,
-        Ending::Lost(_) if lease.attempt < max_attempts => Verdict::Again,
-        Ending::Lost(cause) => {
+        Ending::Lost(_) | Ending::Died { .. } if stopping => Verdict::TakenBack,
+        Ending::Moved | Ending::Died { alone: false, .. } => Verdict::TakenBack,
+        Ending::Lost(_) | Ending::Died { .. } if lease.attempt < max_attempts => Verdict::Again,
+        Ending::Lost(cause) | Ending::Died { cause, .. } => {
             let id = lease.run_id;
             let message = format!("Run {id} exceeded max attempts ({max_attempts}). {cause}");
             Verdict::Over(RunStatus::Error, Some(("RuntimeError".into(), message)))
@@ -187,11 +188,16 @@ impl Domain {
         let log = self.0.streams.find(lease.run_id);
         let committed = {
             let _order = buffer.saving.lock().await;
+            // Whatever still holds the buffer saves nothing: the attempt's number may be used again.
+            let closed =
+                Gathered { broken: Some("the attempt has ended".into()), ..Default::default() };
             let Gathered { ops, values, pending, broken } =
-                std::mem::take(&mut *buffer.gathered.lock());
+                std::mem::replace(&mut *buffer.gathered.lock(), closed);
             if let Some(cause) = broken {
                 ending = Ending::Lost(format!("Its state could not be saved: {cause}"));
             }
+            // Before the commit, after which the run may be claimed again.
+            self.0.apart.note(lease.run_id, &ending);
             let stopping = self.0.draining.is_cancelled();
             let verdict = match buffer.early.get() {
                 Some(why) if ending != Ending::Success => Verdict::Early(why.clone()),
@@ -227,8 +233,10 @@ impl Domain {
                 }
                 self.end_log(lease.run_id);
             }
-            // Another attempt goes on with the same stream; or the lease was lost, and whoever took it ended the stream.
-            Ok(_) => {}
+            // Another attempt goes on with the same stream.
+            Ok((true, false, _)) => {}
+            // The lease was lost, and whoever took it ended the stream.
+            Ok((false, ..)) => self.0.apart.forget(lease.run_id),
             Err(error) => self.end_failed(lease, &error).await,
         }
         self.0.wake.notify_one();
@@ -313,6 +321,16 @@ mod tests {
         assert_eq!(judge(lost, lease(3), 3, true), Verdict::TakenBack);
         let over = Verdict::Over(RunStatus::Success, None);
         assert_eq!(judge(Ending::Success, lease(3), 3, true), over);
+    }
+
+    #[test]
+    fn a_process_that_dies_is_charged_to_a_run_that_was_alone() {
+        let died = |alone| Ending::Died { cause: "The worker died.".into(), alone };
+        assert_eq!(judge(died(false), lease(3), 3, false), Verdict::TakenBack);
+        assert_eq!(judge(Ending::Moved, lease(3), 3, false), Verdict::TakenBack);
+        assert_eq!(judge(died(true), lease(2), 3, false), Verdict::Again);
+        assert!(matches!(judge(died(true), lease(3), 3, false), Verdict::Over(..)));
+        assert_eq!(judge(died(true), lease(3), 3, true), Verdict::TakenBack);
     }
 
     #[test]

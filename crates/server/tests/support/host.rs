@@ -1,6 +1,9 @@
 //! A graph host without graphs: started attempts wait until the test says what they do.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use agent_server_domain::{
     Error,
@@ -23,6 +26,8 @@ use tokio::sync::mpsc;
 pub(crate) struct ScriptedHost {
     sink: OnceLock<Arc<dyn RunSink>>,
     slots: Arc<Mutex<usize>>,
+    /// How often a run was to have no company.
+    pub(crate) alone: AtomicUsize,
     started: mpsc::UnboundedSender<RunOrder>,
     cancelled: mpsc::UnboundedSender<Lease>,
 }
@@ -45,7 +50,8 @@ impl ScriptedHost {
         let (started, starts) = mpsc::unbounded_channel();
         let (cancelled, cancels) = mpsc::unbounded_channel();
         let slots = Arc::new(Mutex::new(slots));
-        (Arc::new(Self { sink: OnceLock::new(), slots, started, cancelled }), starts, cancels)
+        let (sink, alone) = (OnceLock::new(), AtomicUsize::new(0));
+        (Arc::new(Self { sink, slots, alone, started, cancelled }), starts, cancels)
     }
 
     pub(crate) fn connect(&self, sink: Arc<dyn RunSink>) {
@@ -123,6 +129,11 @@ impl GraphHost for ScriptedHost {
         let mut slots = self.slots.lock();
         *slots = slots.checked_sub(1)?;
         Some(Box::new(Room(Arc::clone(&self.slots))))
+    }
+
+    fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
+        self.alone.fetch_add(1, Ordering::Relaxed);
+        self.reserve(graph_id)
     }
 
     fn start(&self, slot: Box<dyn Slot>, order: RunOrder) {
