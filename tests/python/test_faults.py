@@ -69,11 +69,15 @@ async def test_the_neighbours_of_a_run_whose_worker_dies_go_on_too(own, gate):
     visitors = [await gate.visitor() for _ in threads]
     victim = visitors[0].pid
     kill(victim)
-    standing = [visitor for visitor in visitors if visitor.pid != victim]
-    again = [await gate.visitor() for visitor in visitors if visitor.pid == victim]
-    assert {visitor.attempt for visitor in again} == {2}
-    for visitor in standing + again:
-        visitor.let_in()
+    for visitor in visitors:
+        if visitor.pid != victim:
+            visitor.let_in()
+    # One after the other: any of them may have been the reason.
+    for visitor in visitors:
+        if visitor.pid == victim:
+            again = await gate.visitor()
+            assert again.attempt == 1
+            again.let_in()
     for thread, state in zip(threads, await asyncio.gather(*waiting), strict=True):
         assert state["log"] == [f"{thread} arrives", f"{thread} passed"]
     assert gate.empty

@@ -226,6 +226,18 @@ async def test_the_default_lifetime_holds_for_threads_of_runs_too(start_server):
         assert (await client.threads.get(longer))["thread_id"] == longer
 
 
+async def test_a_run_that_can_be_replayed_keeps_its_thread_for_as_long(start_server):
+    from langgraph_sdk import get_client
+
+    server = start_server({"RESUMABLE_STREAM_TTL_SECONDS": "1"})
+    async with get_client(url=server.url, api_key=None) as client:
+        stream = client.runs.stream(None, "simple", input={"foo": "x"}, stream_resumable=True)
+        run = [part async for part in stream][0].data["run_id"]
+        answer = await client.http.get(f"/runs/{run}")
+        assert answer["status"] == "success"
+        assert await gone(client, answer["thread_id"])
+
+
 async def test_values_are_picked_out_of_what_is_found(client, ran):
     extract = {"last": "values.log[-1]", "none": "values.log[9]", "mark": "metadata.mark"}
     found = await client.threads.search(ids=[ran], select=["thread_id"], extract=extract)

@@ -74,6 +74,12 @@ pub(crate) struct ServerArgs {
     /// Concurrent runs per worker process [default: 10]
     #[arg(long, value_name = "N", env = "AGENT_SERVER_N_JOBS_PER_WORKER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) n_jobs_per_worker: Option<u32>,
+    /// Runs after which a worker process is replaced by a fresh one [default: never]
+    #[arg(long, value_name = "N", env = "AGENT_SERVER_WORKER_MAX_RUNS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) worker_max_runs: Option<u64>,
+    /// Memory at which a worker process is replaced by a fresh one, MB; looked at when a run ends [default: never]
+    #[arg(long, value_name = "MB", env = "AGENT_SERVER_WORKER_MAX_MEMORY_MB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) worker_max_memory_mb: Option<u64>,
     /// Least important level that is logged [default: info]
     #[arg(long, alias = "server-log-level", value_name = "LEVEL", env = "AGENT_SERVER_LOG_LEVEL")]
     pub(crate) log_level: Option<Level>,

@@ -105,6 +105,16 @@ impl GraphHost for LateHost {
         self.present()?.reserve(graph_id)
     }
 
+    fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
+        self.present()?.reserve_alone(graph_id)
+    }
+
+    fn make_room(&self, wanted: bool) {
+        if let Some(host) = self.present() {
+            host.make_room(wanted);
+        }
+    }
+
     fn start(&self, slot: Box<dyn Slot>, order: RunOrder) {
         let host =
             self.present().expect("slots are reserved at a host that is there, and it stays");

@@ -121,6 +121,8 @@ impl Workers {
             facts: self.facts(),
             workers: self.settings.workers.processes as usize,
             jobs_per_worker: self.settings.workers.jobs_per_worker as usize,
+            max_runs: self.settings.workers.max_runs,
+            max_memory_bytes: self.settings.workers.max_memory_mb.map(|mb| mb << 20),
             ..Options::new(python.path, &self.project.directory, specs.collect())
         };
         Pool::start(options, Arc::clone(&self.sink)).map_err(|error| error.to_string())

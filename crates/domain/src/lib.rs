@@ -100,6 +100,7 @@ struct Inner {
     /// When a resumable run last ended whose events may not be swept yet.
     last_kept: Mutex<Option<Timestamp>>,
     buffers: runs::Buffers,
+    apart: runs::Apart,
     /// Wakes the dispatcher.
     wake: tokio::sync::Notify,
     /// Wakes the sweep of threads whose lifetime is over.
@@ -130,6 +131,7 @@ impl Domain {
             ids,
             options,
             buffers: runs::Buffers::default(),
+            apart: runs::Apart::default(),
             wake: tokio::sync::Notify::new(),
             lifetimes: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),

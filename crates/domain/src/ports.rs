@@ -96,8 +96,19 @@ pub enum Ending {
     },
     /// A cancel reached the graph.
     Cancelled,
-    /// Infrastructure failed (worker died, saver broke): another attempt may follow.
+    /// Infrastructure failed (its state could not be saved): another attempt may follow, and this one counts.
     Lost(String),
+    /// The process that executed it died. That counts only if nothing else can have been the reason; the run goes on
+    /// alone in any case.
+    Died {
+        /// How.
+        cause: String,
+        /// Whether the process executed nothing else.
+        alone: bool,
+    },
+    /// The host let it go for the sake of others: it stopped between two supersteps, or fell with a process that had to be
+    /// killed for another run. It goes on elsewhere, and this attempt does not count.
+    Moved,
 }
 
 /// What a finished attempt left behind. Saver operations and events came before it.
@@ -203,12 +214,20 @@ pub trait GraphHost: Send + Sync + 'static {
     /// Takes room for a run of the graph, if there is some now. A graph that is still loading or failed has none.
     fn reserve(&self, graph_id: &str) -> Option<Box<dyn Slot>>;
 
+    /// As [`GraphHost::reserve`], but nothing else is executed by the same process as long as the slot is taken.
+    fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
+        self.reserve(graph_id)
+    }
+
+    /// Says whether a run waits for [`GraphHost::reserve_alone`]: then some process gets no new runs until it has none.
+    fn make_room(&self, _wanted: bool) {}
+
     /// Starts an attempt in `slot`. Never blocks and never fails here: [`RunSink::done`] is called exactly once for it,
     /// whatever happens.
     fn start(&self, slot: Box<dyn Slot>, order: RunOrder);
 
     /// Asks a running attempt to stop. Nothing happens if it is not running. The host makes sure that the attempt ends
-    /// (`done` with [`Ending::Cancelled`], or [`Ending::Lost`] when the worker had to be killed after a grace period).
+    /// (`done` with [`Ending::Cancelled`]), even if its process has to be killed after a grace period.
     fn cancel(&self, lease: Lease);
 
     /// Answers a question.

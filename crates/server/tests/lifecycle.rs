@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::atomic::Ordering;
+
 use agent_server_domain::ports::Ending;
 use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
@@ -113,8 +115,31 @@ async fn a_run_whose_client_leaves_keeps_what_it_produced() {
     server.host.checkpoint(lease, "1", r#"{"a":1}"#, r#"["b"]"#);
     drop(stream);
     assert_eq!(server.cancelled().await, lease);
+    server.host.done(lease, Ending::Cancelled).await;
     let (_, row) = server.call("GET", &format!("/threads/{thread}"), None).await;
     assert_eq!((&row["status"], &row["values"]), (&json!("interrupted"), &json!({"a": 1})));
+}
+
+#[tokio::test]
+async fn a_cancelled_run_that_stops_hands_over_what_it_held() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    let cancelled = run(&server, &thread, json!({"durability": "exit"})).await;
+    let lease = server.started().await.lease;
+    let path = format!("/threads/{thread}/runs/{}/cancel?wait=true", id(&cancelled));
+    let stop = async {
+        assert_eq!(server.cancelled().await, lease);
+        server.host.checkpoint(lease, "1", r#"{"a":1}"#, r#"["b"]"#);
+        server.host.done(lease, Ending::Cancelled).await;
+    };
+    let (answer, ()) = tokio::join!(server.call("POST", &path, None), stop);
+    assert_eq!(answer, (200, json!({})));
+    let (_, row) = server.call("GET", &format!("/threads/{thread}"), None).await;
+    assert_eq!((&row["status"], &row["values"]), (&json!("interrupted"), &json!({"a": 1})));
+    let reason = "interrupt requested via POST /threads/{thread_id}/runs/{run_id}/cancel";
+    assert_eq!(row["error"], json!({"error": "UserInterrupt", "message": reason}));
+    let (status, _) = server.call("POST", &path, None).await;
+    assert_eq!(status, 404);
 }
 
 #[tokio::test]
@@ -214,6 +239,45 @@ async fn a_run_that_is_lost_every_time_ends_in_an_error() {
     assert_eq!(statuses(&server, &thread).await, ("error".into(), vec!["error".into()]));
     let (_, row) = server.call("GET", &format!("/threads/{thread}"), None).await;
     assert_eq!(row["error"]["error"], "RuntimeError");
+}
+
+#[tokio::test]
+async fn a_run_that_is_moved_again_and_again_is_not_charged_and_gets_a_worker_of_its_own() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    run(&server, &thread, json!({})).await;
+    for moves in 0..10 {
+        let order = server.started().await;
+        assert_eq!(order.lease.attempt, 1);
+        let checkpoint = order.checkpoint.map(|checkpoint| checkpoint.id);
+        assert_eq!(checkpoint, (moves > 0).then(|| moves.to_string()), "what was done stays");
+        server.host.checkpoint(order.lease, &(moves + 1).to_string(), r#"{"a":1}"#, r#"["b"]"#);
+        server.host.done(order.lease, Ending::Moved).await;
+    }
+    let last = server.started().await.lease;
+    assert_eq!(server.host.alone.load(Ordering::Relaxed), 8, "after three moves");
+    server.host.succeed(last, "10", r#"{"a":1}"#).await;
+    assert_eq!(statuses(&server, &thread).await, ("idle".into(), vec!["success".into()]));
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_is_charged_to_a_run_only_where_it_was_alone() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    run(&server, &thread, json!({})).await;
+    let died = |alone| Ending::Died { cause: "The worker died.".into(), alone };
+    let first = server.started().await.lease;
+    server.host.done(first, died(false)).await;
+    let again = server.started().await.lease;
+    assert_eq!(again, first, "the number is used again");
+    server.host.done(again, died(true)).await;
+    for attempt in 2..=3 {
+        let lease = server.started().await.lease;
+        assert_eq!(lease.attempt, attempt);
+        server.host.done(lease, died(true)).await;
+    }
+    assert_eq!(server.host.alone.load(Ordering::Relaxed), 3);
+    assert_eq!(statuses(&server, &thread).await, ("error".into(), vec!["error".into()]));
 }
 
 #[tokio::test]

@@ -53,6 +53,18 @@ impl GraphHost for Hosts {
         Some(Box::new(Routed { slot, host }))
     }
 
+    fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
+        let host = Arc::clone(self.of(graph_id)?);
+        let slot = host.reserve_alone(graph_id)?;
+        Some(Box::new(Routed { slot, host }))
+    }
+
+    fn make_room(&self, wanted: bool) {
+        for host in &self.hosts {
+            host.make_room(wanted);
+        }
+    }
+
     fn start(&self, slot: Box<dyn Slot>, order: RunOrder) {
         let slot: Box<dyn Any> = slot;
         let routed = slot.downcast::<Routed>().expect("slots go back to the host they are of");

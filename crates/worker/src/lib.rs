@@ -14,8 +14,10 @@ mod pool;
 mod process;
 mod protocol;
 mod python;
+mod slots;
 mod supervise;
 mod template;
+mod wear;
 mod worker;
 
 /// What [`native::NativeHost`] executes, for those who put hosts together.

@@ -43,8 +43,12 @@ pub struct Options {
     pub fork: bool,
     /// How long a cancelled run's synchronous node may take to return before its worker is given up.
     pub grace: Duration,
-    /// How long the other runs of a worker that is given up may take to end.
+    /// How long the other runs of a worker that is given up may take to end, or to come to the end of their superstep.
     pub drain: Duration,
+    /// Runs after which a worker is replaced; `None`: never.
+    pub max_runs: Option<u64>,
+    /// Memory at which a worker is replaced, bytes, looked at when a run ends; `None`: never. Only Linux tells.
+    pub max_memory_bytes: Option<u64>,
     /// How long a question may take.
     pub ask_timeout: Duration,
 }
@@ -71,6 +75,8 @@ impl Options {
             fork: cfg!(target_os = "linux"),
             grace: Duration::from_secs(5),
             drain: Duration::from_secs(30),
+            max_runs: None,
+            max_memory_bytes: None,
             ask_timeout: Duration::from_secs(60),
         }
     }

@@ -3,10 +3,7 @@
 use std::{
     any::Any,
     io,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -24,7 +21,13 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Options, protocol::Hello, python::RunDir, supervise, template::Forking, worker::Worker,
+    Options,
+    protocol::Hello,
+    python::RunDir,
+    slots::{self, PoolSlot},
+    supervise,
+    template::Forking,
+    worker::Worker,
 };
 
 /// A host of Python graphs. Cheap to clone.
@@ -37,40 +40,13 @@ pub(crate) struct Inner {
     pub(crate) dir: RunDir,
     graphs: Mutex<Arc<Vec<GraphInfo>>>,
     /// Workers that have loaded the graphs, retired ones included until their process is gone.
-    workers: Mutex<Vec<Arc<Worker>>>,
+    pub(crate) workers: Mutex<Vec<Arc<Worker>>>,
     /// Changes when a worker comes or loading fails, for questions that wait.
     changes: watch::Sender<()>,
     /// Held while the process that forks workers is started.
     pub(crate) forking: tokio::sync::Mutex<Forking>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
-}
-
-/// Room for one run at one worker.
-pub(crate) struct PoolSlot {
-    worker: Arc<Worker>,
-    released: AtomicBool,
-    pool: Weak<Inner>,
-}
-
-impl PoolSlot {
-    /// Gives the room back; the dispatcher is told when the slot is dropped.
-    pub(crate) fn release(&self) {
-        if !self.released.swap(true, Ordering::Relaxed) {
-            self.worker.load.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Slot for PoolSlot {}
-
-impl Drop for PoolSlot {
-    fn drop(&mut self) {
-        self.release();
-        if let Some(pool) = self.pool.upgrade() {
-            pool.sink.slot_freed();
-        }
-    }
 }
 
 impl Pool {
@@ -111,14 +87,20 @@ impl Pool {
 }
 
 impl Inner {
-    /// The least busy worker that takes runs.
-    fn least_busy(&self) -> Option<(Arc<Worker>, usize)> {
+    /// The worker for a question: the least busy one, rather one that answers and whose runs may have company.
+    fn least_busy(&self) -> Option<Arc<Worker>> {
         let workers = self.workers.lock();
         let usable = workers.iter().filter(|worker| worker.is_usable());
-        usable
-            .map(|worker| (worker.load.load(Ordering::Relaxed), worker))
-            .min_by_key(|(load, worker)| (*load, worker.index))
-            .map(|(load, worker)| (Arc::clone(worker), load))
+        let least = usable.min_by_key(|worker| {
+            let alone = worker.is_alone.load(Ordering::Relaxed);
+            (worker.pulse.is_missing(), alone, worker.load.load(Ordering::Relaxed), worker.index)
+        });
+        least.map(Arc::clone)
+    }
+
+    /// Whether the graph can be executed now.
+    fn takes(&self, graph_id: &str) -> bool {
+        !self.stopping.is_cancelled() && self.status(graph_id) == Some(GraphStatus::Ready)
     }
 
     /// A worker has loaded the graphs.
@@ -141,6 +123,15 @@ impl Inner {
     /// A worker is no more.
     pub(crate) fn left(&self, worker: &Arc<Worker>) {
         self.workers.lock().retain(|other| !Arc::ptr_eq(other, worker));
+    }
+
+    /// An attempt could not be started: it goes elsewhere.
+    pub(crate) fn tell_moved(&self, slot: Box<PoolSlot>, lease: Lease) {
+        let sink = Arc::clone(&self.sink);
+        self.tasks.spawn(async move {
+            sink.done(lease, Outcome { ending: Ending::Moved, live: None }).await;
+            drop(slot);
+        });
     }
 
     /// No worker could be started. What was never loaded cannot be run.
@@ -185,7 +176,7 @@ impl Inner {
                 }
                 Some(GraphStatus::Loading | GraphStatus::Ready) => {}
             }
-            if let Some((worker, _)) = self.least_busy() {
+            if let Some(worker) = self.least_busy() {
                 return Ok(worker);
             }
             if changes.changed().await.is_err() {
@@ -202,29 +193,30 @@ impl GraphHost for Pool {
     }
 
     fn reserve(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
-        if self.0.stopping.is_cancelled() || self.0.status(graph_id)? != GraphStatus::Ready {
+        if !self.0.takes(graph_id) {
             return None;
         }
-        self.slot().map(|slot| slot as Box<dyn Slot>)
+        slots::shared(&self.0).map(|slot| slot as Box<dyn Slot>)
+    }
+
+    fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
+        if !self.0.takes(graph_id) {
+            return None;
+        }
+        slots::alone(&self.0).map(|slot| slot as Box<dyn Slot>)
+    }
+
+    fn make_room(&self, wanted: bool) {
+        slots::make_room(&self.0, wanted);
     }
 
     fn start(&self, slot: Box<dyn Slot>, order: RunOrder) {
         let slot: Box<dyn Any> = slot;
         let slot = slot.downcast::<PoolSlot>().expect("slots go back to the host they are of");
-        let worker = Arc::clone(&slot.worker);
-        let Err(slot) = worker.start(slot, &order) else { return };
+        let worker = Arc::clone(slot.worker());
         // Its worker died since: any other will do.
-        drop(slot);
-        let other = self.slot().map(|slot| Arc::clone(&slot.worker).start(slot, &order));
-        if matches!(other, Some(Ok(()))) {
-            return;
-        }
-        let lease = order.lease;
-        let sink = Arc::clone(&self.0.sink);
-        self.0.tasks.spawn(async move {
-            let ending = Ending::Lost("the worker died before the run started".into());
-            sink.done(lease, Outcome { ending, live: None }).await;
-        });
+        let Err((slot, lease)) = worker.start(slot, order) else { return };
+        self.0.tell_moved(slot, lease);
     }
 
     fn cancel(&self, lease: Lease) {
@@ -249,18 +241,5 @@ impl GraphHost for Pool {
         self.0.tasks.close();
         // Every task ends with its process, which ends with its connection.
         let _ = tokio::time::timeout(Duration::from_secs(10), self.0.tasks.wait()).await;
-    }
-}
-
-impl Pool {
-    fn slot(&self) -> Option<Box<PoolSlot>> {
-        let (worker, load) = self.0.least_busy()?;
-        if load >= self.0.options.jobs_per_worker {
-            return None;
-        }
-        // Two callers at once may both see the last room: one run more than asked for is no harm.
-        worker.load.fetch_add(1, Ordering::Relaxed);
-        let pool = Arc::downgrade(&self.0);
-        Some(Box::new(PoolSlot { worker, released: AtomicBool::new(false), pool }))
     }
 }

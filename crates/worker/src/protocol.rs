@@ -24,13 +24,17 @@
 //! | `answer` 11 | worker | job, error `{kind, message}`, live | answer, then as `done` |
 //! | `settled` 12 | worker | job | |
 //! | `exited` 13 | template | pid, code (negative: signal) | |
+//! | `started` 14 | worker | job, id: null, or that of a request where the order came late | |
+//! | `pong` 15 | worker | | |
 //! | `init` 32 | server | root, python_path, import_dirs, graphs, facts, template | |
-//! | `run` 33 | server | job, run_id, attempt, graph, temporary, head, tuple | kwargs, then the tuple's |
+//! | `run` 33 | server | job, sent (seconds since 1970), run_id, attempt, graph, temporary, head, tuple | kwargs, then the tuple's |
 //! | `reply` 34 | server | id, error, tuple or answers | the tuple's |
 //! | `cancel` 35 | server | job | |
 //! | `ask` 36 | server | job, graph, kind, … | config, values |
 //! | `fork` 37 | server, to a template | path | |
 //! | `kill` 38 | server, to a template | pid | |
+//! | `yield` 39 | server | job | |
+//! | `ping` 40 | server | | |
 //!
 //! A *tuple* is `{ns, id, parent, blobs [[channel, version, type]], writes [[task, idx, channel, type]]}` with the blobs
 //! metadata, small part, one per blob, one per write.
@@ -41,7 +45,9 @@ mod outgoing;
 use bytes::{Buf, Bytes, BytesMut};
 
 pub(crate) use incoming::{AnswerError, Asked, FromWorker, Hello, Join, Live, decode, join};
-pub(crate) use outgoing::{Init, ask, cancel, fork, init, kill, refusal, run, stored, tuple_reply};
+pub(crate) use outgoing::{
+    Init, ask, cancel, fork, init, kill, let_go, ping, refusal, run, stored, tuple_reply,
+};
 
 /// Both sides must have the same.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -64,6 +70,8 @@ pub(crate) mod kind {
     pub(crate) const ANSWER: u8 = 11;
     pub(crate) const SETTLED: u8 = 12;
     pub(crate) const EXITED: u8 = 13;
+    pub(crate) const STARTED: u8 = 14;
+    pub(crate) const PONG: u8 = 15;
     pub(crate) const INIT: u8 = 32;
     pub(crate) const RUN: u8 = 33;
     pub(crate) const REPLY: u8 = 34;
@@ -71,6 +79,8 @@ pub(crate) mod kind {
     pub(crate) const ASK: u8 = 36;
     pub(crate) const FORK: u8 = 37;
     pub(crate) const KILL: u8 = 38;
+    pub(crate) const YIELD: u8 = 39;
+    pub(crate) const PING: u8 = 40;
 }
 
 /// What is wrong with a frame.

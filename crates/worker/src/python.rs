@@ -15,6 +15,7 @@ const FILES: &[(&str, &str)] = &[
     ("__init__.py", include_str!("../python/agent_server_worker/__init__.py")),
     ("__main__.py", include_str!("../python/agent_server_worker/__main__.py")),
     ("config.py", include_str!("../python/agent_server_worker/config.py")),
+    ("drain.py", include_str!("../python/agent_server_worker/drain.py")),
     ("emit.py", include_str!("../python/agent_server_worker/emit.py")),
     ("encode.py", include_str!("../python/agent_server_worker/encode.py")),
     ("errors.py", include_str!("../python/agent_server_worker/errors.py")),

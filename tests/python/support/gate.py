@@ -17,7 +17,7 @@ class Visitor:
         self.step: int = hello["step"]
 
     def let_in(self, word: str = "passed") -> None:
-        """The node goes on and writes `word` into its log."""
+        """The node goes on and writes `word` into its log. `die`, `spin SECONDS` and `eat MEGABYTES` it obeys before."""
         self.writer.write(word.encode() + b"\n")
 
     def refuse(self) -> None:

@@ -41,6 +41,8 @@ pub(crate) struct Workers {
     pub(crate) python: Option<PathBuf>,
     pub(crate) processes: Option<u32>,
     pub(crate) jobs_per_worker: Option<u32>,
+    pub(crate) max_runs: Option<u64>,
+    pub(crate) max_memory_mb: Option<u64>,
 }
 
 /// Table `[runs]`; see [`super::runs`].

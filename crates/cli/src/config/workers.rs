@@ -17,6 +17,10 @@ pub(crate) struct Workers {
     pub(crate) processes: u32,
     /// Concurrent runs per process, at least 1.
     pub(crate) jobs_per_worker: u32,
+    /// Runs after which a process is replaced.
+    pub(crate) max_runs: Option<u64>,
+    /// Memory at which a process is replaced, MB.
+    pub(crate) max_memory_mb: Option<u64>,
 }
 
 impl Workers {
@@ -37,6 +41,8 @@ impl Workers {
                 || 10,
             )
             .max(1),
+            max_runs: from.args.worker_max_runs.or(from.file.workers.max_runs),
+            max_memory_mb: from.args.worker_max_memory_mb.or(from.file.workers.max_memory_mb),
         })
     }
 }

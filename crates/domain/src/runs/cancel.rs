@@ -8,7 +8,7 @@ use agent_server_storage::{
     threads::{Changes, ThreadStatus},
 };
 
-use super::{early::EarlyEnd, end::error_json};
+use super::{early::EarlyEnd, end::error_json, vanishes};
 use crate::{Caller, Domain, Error, Result, ports::Event, state::head_view};
 
 const NOTHING: &str = "No runs found to cancel.";
@@ -88,7 +88,7 @@ pub(super) fn decide(
     if !tx.update_run_if(run.run_id, expected, RunStatus::Interrupted, run.attempt, now)? {
         return Err(Error::NotFound(ALL_OVER.into()));
     }
-    if run.temporary {
+    if vanishes(&run) {
         tx.delete_thread(&Scope::Unrestricted, thread)?;
         return Ok(cancelled);
     }

@@ -59,6 +59,8 @@ struct Plan {
     slot_graph: Option<String>,
     /// Lifetime of a thread that the run makes.
     thread_ttl: Option<Ttl>,
+    /// The same where the thread is there for replays only.
+    replay_ttl: Ttl,
 }
 
 /// A plan with the slot that is reserved for it.
@@ -150,6 +152,7 @@ impl Domain {
             delay,
             slot_graph,
             thread_ttl: self.0.options.thread_ttl,
+            replay_ttl: self.replay_ttl(),
         };
         Ok(Prepared { plan, slot })
     }
@@ -177,10 +180,13 @@ impl Domain {
     /// Commits the runs in one transaction, then starts those that were claimed.
     async fn create_prepared(&self, prepared: Vec<Prepared>) -> Result<Vec<Created>> {
         let (mut plans, mut slots, mut listeners) = (vec![], vec![], vec![]);
+        // Whether a thread is made that has a lifetime for the sake of replays.
+        let mut replayed = false;
         for Prepared { plan, slot } in prepared {
             // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
             let run_id = plan.run_id;
             let resumable = plan.request.stream_resumable;
+            replayed |= resumable && plan.stateless;
             let log = self.0.streams.open_new(run_id, plan.thread_id, resumable);
             let listener = self.listen_to(log, From::Start);
             listeners.push((run_id, listener));
@@ -201,6 +207,9 @@ impl Domain {
                 }
             })?;
         let mut created = Vec::with_capacity(decided.len());
+        if replayed {
+            self.0.lifetimes.notify_one();
+        }
         for ((decided, slot), (_, listener)) in decided.into_iter().zip(slots).zip(listeners) {
             for cancelled in &decided.cancelled {
                 self.after_cancel(cancelled);
@@ -295,7 +304,12 @@ impl Plan {
         }
         let mut thread = known.unwrap_or_else(|| {
             let thread = fresh_thread(self.thread_id, self.new_thread_metadata(), self.now);
-            Thread { ttl: self.thread_ttl.filter(|_| !temporary), ..thread }
+            let ttl = match (temporary, self.request.stream_resumable) {
+                (true, true) => Some(self.replay_ttl),
+                (true, false) => None,
+                (false, _) => self.thread_ttl,
+            };
+            Thread { ttl, ..thread }
         });
         let mut inflight = if is_new { vec![] } else { tx.inflight_runs(self.thread_id)? };
         let mut cancelled = vec![];

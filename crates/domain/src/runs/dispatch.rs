@@ -56,6 +56,17 @@ fn claim(tx: &dyn WriteTx, mut run: Run, now: Timestamp) -> Result<Option<RunOrd
     order(tx, &run, false).map(Some)
 }
 
+/// What became of a run that could be started.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Start {
+    /// It has been started, or ended because it can never be.
+    Done,
+    /// There is no room for it now.
+    NoRoom,
+    /// It is not pending any more, or somebody else of its thread is faster.
+    Late,
+}
+
 impl Domain {
     /// Puts runs that a dead process left running back into the queue.
     pub(crate) async fn recover(&self) -> Result<()> {
@@ -106,38 +117,49 @@ impl Domain {
     async fn dispatch(&self) -> Result<Option<Timestamp>> {
         loop {
             let now = self.now();
+            // Runs that wait for a process of their own must not hide those behind them.
+            let round = ROUND + u32::try_from(self.0.apart.len()).unwrap_or(ROUND);
             let (runs, next) = self
                 .storage()
                 .read(Cost::Point, move |tx| {
-                    Ok::<_, Error>((tx.claimable_runs(now, ROUND)?, tx.next_due(now)?))
+                    Ok::<_, Error>((tx.claimable_runs(now, round)?, tx.next_due(now)?))
                 })
                 .await?;
-            let mut started = false;
+            let (mut started, mut waits) = (false, false);
             for run in runs {
                 if self.0.shutdown.is_cancelled() {
                     return Ok(None);
                 }
-                started |= self.dispatch_run(run).await?;
+                let alone = self.0.apart.has(run.run_id);
+                let start = self.dispatch_run(run, alone).await?;
+                started |= start == Start::Done;
+                waits |= alone && start == Start::NoRoom;
             }
             if !started {
+                self.host().make_room(waits);
                 return Ok(next);
             }
         }
     }
 
-    /// Starts one run; `false` if there is no room for it now.
-    async fn dispatch_run(&self, run: Run) -> Result<bool> {
+    /// Starts one run if there is room for it.
+    async fn dispatch_run(&self, run: Run, alone: bool) -> Result<Start> {
         if let Some(cause) = self.hopeless(&run) {
-            return self.fail_unstarted(run, cause).await;
+            let ended = self.fail_unstarted(run, cause).await?;
+            return Ok(if ended { Start::Done } else { Start::Late });
         }
-        let Some(slot) = self.reserve(&run.graph_id) else { return Ok(false) };
+        let slot = match alone {
+            true => self.reserve_alone(&run.graph_id),
+            false => self.reserve(&run.graph_id),
+        };
+        let Some(slot) = slot else { return Ok(Start::NoRoom) };
         let resumable = kwargs::is_resumable(&run.kwargs);
         let (run_id, thread_id, now) = (run.run_id, run.thread_id, self.now());
         let order = self.storage().write(move |tx| claim(tx, run, now)).await?;
-        let Some(order) = order else { return Ok(false) };
+        let Some(order) = order else { return Ok(Start::Late) };
         self.0.streams.open(run_id, thread_id, resumable);
         self.launch(slot, order);
-        Ok(true)
+        Ok(Start::Done)
     }
 
     /// Why the run can never start, if so: its graph is broken or gone, or it was tried too often.

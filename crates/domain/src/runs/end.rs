@@ -1,7 +1,7 @@
 //! How an attempt ends: one transaction for run, thread, checkpoints and live view; then the stream closes.
 
 use agent_server_storage::{
-    RawJson, RunId, Scope, ThreadId, Timestamp, WriteTx,
+    Page, RawJson, RunId, Scope, ThreadId, Timestamp, WriteTx,
     checkpoints::SaverOp,
     events::StoredEvent,
     runs::{Lease, Run, RunStatus},
@@ -24,7 +24,7 @@ enum Verdict {
     Over(RunStatus, Option<(String, String)>),
     /// Another attempt follows.
     Again,
-    /// The same, after the next start, and this attempt does not count.
+    /// The same, and this attempt does not count.
     TakenBack,
     /// Over, as somebody wished.
     Early(EarlyEnd),
@@ -62,9 +62,10 @@ fn judge(ending: Ending, lease: Lease, max_attempts: u32, stopping: bool) -> Ver
         // A cancel revokes the lease first, so this one was nobody's wish: the graph cancelled itself.
         Ending::Cancelled => Verdict::Over(RunStatus::Interrupted, None),
         // Who stops a server may stop its workers beside it (a service manager signals all processes of a service).
-        Ending::Lost(_) if stopping => Verdict::TakenBack,
-        Ending::Lost(_) if lease.attempt < max_attempts => Verdict::Again,
-        Ending::Lost(cause) => {
+        Ending::Lost(_) | Ending::Died { .. } if stopping => Verdict::TakenBack,
+        Ending::Moved | Ending::Died { alone: false, .. } => Verdict::TakenBack,
+        Ending::Lost(_) | Ending::Died { .. } if lease.attempt < max_attempts => Verdict::Again,
+        Ending::Lost(cause) | Ending::Died { cause, .. } => {
             let id = lease.run_id;
             let message = format!("Run {id} exceeded max attempts ({max_attempts}). {cause}");
             Verdict::Over(RunStatus::Error, Some(("RuntimeError".into(), message)))
@@ -89,7 +90,11 @@ fn thread_status(inflight: &[Run], failed: bool, pending: bool) -> ThreadStatus 
 
 /// Writes the thread's row anew from what is stored, after runs or checkpoints were taken away.
 pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestamp) -> Result<()> {
+    let all = &Scope::Unrestricted;
     let inflight = tx.inflight_runs(thread)?;
+    let last = tx.list_runs(all, thread, None, Page { limit: 1, offset: 0 })?.pop();
+    let failed =
+        last.is_some_and(|run| matches!(run.status, RunStatus::Error | RunStatus::Timeout));
     let head = head_view(tx, thread)?;
     let pending = head.as_ref().is_some_and(|head| head.pending);
     let (values, interrupts) = match head {
@@ -99,19 +104,22 @@ pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestam
     let changes = Changes {
         updated_at: Some(now),
         state_updated_at: Some(now),
-        status: Some(thread_status(&inflight, false, pending)),
+        status: Some(thread_status(&inflight, failed, pending)),
         values: Some(values),
         interrupts: Some(Some(interrupts)),
+        // The text of an earlier failure is not kept, so only one that is shown can stay.
+        error: (!failed).then(|| Some(RawJson::null())),
         ..Default::default()
     };
-    tx.update_thread(&Scope::Unrestricted, thread, &changes)?;
+    tx.update_thread(all, thread, &changes)?;
     Ok(())
 }
 
 /// The end of an attempt, ready to be committed.
 struct End {
     lease: Lease,
-    temporary: bool,
+    /// Whether the thread goes away with the run.
+    vanishes: bool,
     verdict: Verdict,
     ops: Vec<SaverOp>,
     values: Option<RawJson>,
@@ -141,7 +149,7 @@ impl End {
         if !self.verdict.is_over() {
             return Ok(true);
         }
-        if self.temporary {
+        if self.vanishes {
             tx.delete_thread(&Scope::Unrestricted, thread_id)?;
             return Ok(true);
         }
@@ -180,11 +188,16 @@ impl Domain {
         let log = self.0.streams.find(lease.run_id);
         let committed = {
             let _order = buffer.saving.lock().await;
+            // Whatever still holds the buffer saves nothing: the attempt's number may be used again.
+            let closed =
+                Gathered { broken: Some("the attempt has ended".into()), ..Default::default() };
             let Gathered { ops, values, pending, broken } =
-                std::mem::take(&mut *buffer.gathered.lock());
+                std::mem::replace(&mut *buffer.gathered.lock(), closed);
             if let Some(cause) = broken {
                 ending = Ending::Lost(format!("Its state could not be saved: {cause}"));
             }
+            // Before the commit, after which the run may be claimed again.
+            self.0.apart.note(lease.run_id, &ending);
             let stopping = self.0.draining.is_cancelled();
             let verdict = match buffer.early.get() {
                 Some(why) if ending != Ending::Success => Verdict::Early(why.clone()),
@@ -203,8 +216,9 @@ impl Domain {
             if kept.is_some() {
                 events.extend(last.iter().map(Logged::stored));
             }
-            let temporary = buffer.temporary;
-            let end = End { lease, temporary, verdict, ops, values, pending, live, events, now };
+            // What can be replayed outlives its run, see `vanishes`.
+            let vanishes = buffer.temporary && kept.is_none();
+            let end = End { lease, vanishes, verdict, ops, values, pending, live, events, now };
             let committed = self.storage().write(move |tx| end.commit(tx)).await;
             if let (Ok(true), Some(log)) = (&committed, kept) {
                 log.saved(count);
@@ -219,8 +233,10 @@ impl Domain {
                 }
                 self.end_log(lease.run_id);
             }
-            // Another attempt goes on with the same stream; or the lease was lost, and whoever took it ended the stream.
-            Ok(_) => {}
+            // Another attempt goes on with the same stream.
+            Ok((true, false, _)) => {}
+            // The lease was lost, and whoever took it ended the stream.
+            Ok((false, ..)) => self.0.apart.forget(lease.run_id),
             Err(error) => self.end_failed(lease, &error).await,
         }
         self.0.wake.notify_one();
@@ -305,6 +321,16 @@ mod tests {
         assert_eq!(judge(lost, lease(3), 3, true), Verdict::TakenBack);
         let over = Verdict::Over(RunStatus::Success, None);
         assert_eq!(judge(Ending::Success, lease(3), 3, true), over);
+    }
+
+    #[test]
+    fn a_process_that_dies_is_charged_to_a_run_that_was_alone() {
+        let died = |alone| Ending::Died { cause: "The worker died.".into(), alone };
+        assert_eq!(judge(died(false), lease(3), 3, false), Verdict::TakenBack);
+        assert_eq!(judge(Ending::Moved, lease(3), 3, false), Verdict::TakenBack);
+        assert_eq!(judge(died(true), lease(2), 3, false), Verdict::Again);
+        assert!(matches!(judge(died(true), lease(3), 3, false), Verdict::Over(..)));
+        assert_eq!(judge(died(true), lease(3), 3, true), Verdict::TakenBack);
     }
 
     #[test]

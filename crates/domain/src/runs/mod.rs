@@ -1,11 +1,13 @@
 //! Runs: create, get, list, delete; how they are queued, executed, ended and cancelled.
 //!
 //! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it, `dispatch` gives it to a
-//! host, `sink` takes what comes back, `end` commits how it ended, `cancel` and `timeout` end it before its graph has (`early`),
-//! `stop` lets it go when the server stops, [`result`] tells who waits.
+//! host, `sink` takes what comes back, `end` commits how it ended, `apart` knows which attempts get a process of their own,
+//! `cancel` and `timeout` end it before its graph has (`early`), `stop` lets it go when the server stops, [`result`] tells
+//! who waits.
 //!
 //! Source: reference/runs-and-threads.md, sections 5 to 12.
 
+mod apart;
 mod cancel;
 mod create;
 mod dispatch;
@@ -30,6 +32,7 @@ use crate::{
     threads::not_found,
 };
 
+pub(crate) use apart::Apart;
 pub use cancel::{CancelAction, Selection};
 pub use create::{Created, Target};
 pub(crate) use sink::Buffers;
@@ -179,4 +182,10 @@ impl Domain {
             matches!(from, From::After(_)).then(|| self.replay(run.thread_id, run.run_id, from));
         Joined { run, listener }
     }
+}
+
+/// Whether the thread of a run goes away at its end. One whose events can be replayed stays as long as they do: it was made
+/// with a lifetime.
+fn vanishes(run: &Run) -> bool {
+    run.temporary && !kwargs::is_resumable(&run.kwargs)
 }

@@ -40,6 +40,14 @@ impl Domain {
         self.host().reserve(graph_id)
     }
 
+    /// The same, at a process that executes nothing else.
+    pub(super) fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
+        if self.0.draining.is_cancelled() {
+            return None;
+        }
+        self.host().reserve_alone(graph_id)
+    }
+
     /// Gives back the leases that are still held once the hosts have ended, so that the next start takes the runs up again
     /// and nobody is charged for the stop. A process that dies before this leaves them `running`, which counts.
     pub(crate) async fn give_leases_back(&self) {

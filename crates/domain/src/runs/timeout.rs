@@ -9,7 +9,7 @@ use agent_server_storage::{
 };
 use tokio::time::Instant;
 
-use super::{cancel::Cancelled, early::EarlyEnd};
+use super::{cancel::Cancelled, early::EarlyEnd, vanishes};
 use crate::{Domain, Result, state::head_view};
 
 /// How long storage is left alone after it failed.
@@ -25,7 +25,7 @@ fn expire(tx: &dyn WriteTx, lease: Lease, now: Timestamp) -> Result<Option<Cance
         return Ok(None);
     }
     let cancelled = Cancelled::of(&run);
-    if run.temporary {
+    if vanishes(&run) {
         tx.delete_thread(all, thread_id)?;
         return Ok(Some(cancelled));
     }

@@ -23,7 +23,7 @@ use crate::{
 
 pub use update::StateUpdate;
 pub(crate) use {
-    head::head_view,
+    head::{HeadView, head_view},
     update::{no_graph, save_update},
 };
 

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agent_server_storage::{RunId, ThreadId, Timestamp};
+use agent_server_storage::{
+    RunId, ThreadId, Timestamp,
+    threads::{Ttl, TtlStrategy},
+};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -69,6 +72,7 @@ impl Domain {
 
     /// Closes the log of a run and drops it as soon as everything it has is stored.
     pub(crate) fn end_log(&self, run_id: RunId) {
+        self.0.apart.forget(run_id);
         let Some(log) = self.0.streams.close(run_id) else { return };
         if !log.is_resumable() {
             self.0.streams.forget(run_id);
@@ -104,6 +108,13 @@ impl Domain {
 
     fn archive(&self) -> Archive {
         Archive { storage: Arc::clone(&self.0.storage), kept_since: self.kept_since(self.now()) }
+    }
+
+    /// Lifetime of a thread that is only kept for the events of its run.
+    pub(crate) fn replay_ttl(&self) -> Ttl {
+        let micros = i64::try_from(self.0.options.replay_seconds).unwrap_or(i64::MAX);
+        let micros = micros.saturating_mul(1_000_000).clamp(1, Ttl::MAX_MICROS);
+        Ttl { strategy: TtlStrategy::Delete, micros }
     }
 
     /// Runs that ended before are forgotten.

@@ -1,12 +1,15 @@
 //! Copies of threads: everything that was saved, in one transaction, without looking into it.
 
 use agent_server_storage::{
-    ThreadId,
-    threads::{Columns, Thread, ThreadStatus},
+    Scope, ThreadId,
+    threads::{Changes, Columns, Thread, ThreadStatus},
 };
 
 use super::fresh_thread;
-use crate::{Caller, Domain, Error, Result, state::head_view};
+use crate::{
+    Caller, Domain, Error, Result,
+    state::{HeadView, StateAt, head_view},
+};
 
 impl Domain {
     /// Makes a thread with the same metadata, state and history, and without the runs.
@@ -16,7 +19,8 @@ impl Domain {
     pub async fn copy_thread(&self, caller: &Caller, id: ThreadId) -> Result<Thread> {
         let copy_id = ThreadId::from(self.0.ids.random());
         let (scope, now, ttl) = (caller.scope.clone(), self.now(), self.0.options.thread_ttl);
-        self.storage()
+        let (mut copy, is_shown) = self
+            .storage()
             .write(move |tx| {
                 let source = tx
                     .get_thread(&scope, id, Columns::Full)?
@@ -28,17 +32,53 @@ impl Domain {
                     ..fresh_thread(copy_id, source.metadata, now)
                 };
                 // A run in flight may be further than the row, and its status is not the copy's.
-                if let Some(head) = head_view(tx, id)? {
-                    copy.values = Some(head.values);
-                    copy.interrupts = Some(head.interrupts);
-                    if head.pending {
-                        copy.status = ThreadStatus::Interrupted;
-                    }
-                }
+                let head = head_view(tx, id)?;
+                let is_shown =
+                    head.is_some() || tx.head_checkpoint(&Scope::Unrestricted, id, "")?.is_none();
+                head.into_iter().for_each(|head| show(&mut copy, head));
                 tx.insert_thread(&copy)?;
                 tx.copy_checkpoints(id, copy_id)?;
-                Ok(copy)
+                Ok::<_, Error>((copy, is_shown))
             })
-            .await
+            .await?;
+        if !is_shown {
+            self.show_head(caller, &mut copy).await?;
+        }
+        Ok(copy)
+    }
+
+    /// Has a head rendered that a run in flight has saved and not rendered yet, and shows it on the row.
+    async fn show_head(&self, caller: &Caller, copy: &mut Thread) -> Result<()> {
+        let id = copy.thread_id;
+        if let Err(error) = self.thread_state(caller, id, StateAt::default()).await {
+            tracing::warn!(%error, thread_id = %id, "the state of a copied thread cannot be shown");
+            return Ok(());
+        }
+        let shown = self.storage().write(move |tx| {
+            let Some(head) = head_view(tx, id)? else { return Ok::<_, Error>(None) };
+            tx.update_thread(&Scope::Unrestricted, id, &changes(&head))?;
+            Ok(Some(head))
+        });
+        shown.await?.into_iter().for_each(|head| show(copy, head));
+        Ok(())
+    }
+}
+
+fn status(head: &HeadView) -> ThreadStatus {
+    if head.pending { ThreadStatus::Interrupted } else { ThreadStatus::Idle }
+}
+
+fn show(copy: &mut Thread, head: HeadView) {
+    copy.status = status(&head);
+    copy.values = Some(head.values);
+    copy.interrupts = Some(head.interrupts);
+}
+
+fn changes(head: &HeadView) -> Changes {
+    Changes {
+        status: Some(status(head)),
+        values: Some(Some(head.values.clone())),
+        interrupts: Some(Some(head.interrupts.clone())),
+        ..Default::default()
     }
 }

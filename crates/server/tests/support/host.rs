@@ -1,6 +1,9 @@
 //! A graph host without graphs: started attempts wait until the test says what they do.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use agent_server_domain::{
     Error,
@@ -16,12 +19,15 @@ use agent_server_domain::{
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 /// Hands started attempts to the test.
 pub(crate) struct ScriptedHost {
     sink: OnceLock<Arc<dyn RunSink>>,
     slots: Arc<Mutex<usize>>,
+    /// How often a run was to have no company.
+    pub(crate) alone: AtomicUsize,
     started: mpsc::UnboundedSender<RunOrder>,
     cancelled: mpsc::UnboundedSender<Lease>,
 }
@@ -44,7 +50,8 @@ impl ScriptedHost {
         let (started, starts) = mpsc::unbounded_channel();
         let (cancelled, cancels) = mpsc::unbounded_channel();
         let slots = Arc::new(Mutex::new(slots));
-        (Arc::new(Self { sink: OnceLock::new(), slots, started, cancelled }), starts, cancels)
+        let (sink, alone) = (OnceLock::new(), AtomicUsize::new(0));
+        (Arc::new(Self { sink, slots, alone, started, cancelled }), starts, cancels)
     }
 
     pub(crate) fn connect(&self, sink: Arc<dyn RunSink>) {
@@ -75,12 +82,14 @@ impl ScriptedHost {
             refs: vec![],
             blobs: vec![],
         };
+        let nodes: Vec<String> = serde_json::from_str(next).expect("a list of nodes");
+        let tasks: Vec<_> = nodes.iter().map(|node| json!({"id": node, "name": node})).collect();
         let base = Base {
             ns: String::new(),
             checkpoint_id: id.into(),
             values: RawJson::trusted(values),
             next: RawJson::trusted(next),
-            tasks: RawJson::trusted("[]"),
+            tasks: RawJson::of(&tasks),
         };
         self.sink().save(lease, SaverOp::Put(put));
         self.sink().save(lease, SaverOp::Base(base));
@@ -96,7 +105,7 @@ impl ScriptedHost {
     pub(crate) async fn succeed(&self, lease: Lease, checkpoint: &str, values: &str) {
         let live = LiveState {
             checkpoint_id: Some(checkpoint.into()),
-            state: RawJson::trusted(format!(r#"{{"values":{values},"next":[]}}"#)),
+            state: RawJson::trusted(format!(r#"{{"values":{values},"next":[],"tasks":[]}}"#)),
             pending: false,
             interrupts: RawJson::trusted("{}"),
         };
@@ -120,6 +129,11 @@ impl GraphHost for ScriptedHost {
         let mut slots = self.slots.lock();
         *slots = slots.checked_sub(1)?;
         Some(Box::new(Room(Arc::clone(&self.slots))))
+    }
+
+    fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
+        self.alone.fetch_add(1, Ordering::Relaxed);
+        self.reserve(graph_id)
     }
 
     fn start(&self, slot: Box<dyn Slot>, order: RunOrder) {

@@ -30,6 +30,8 @@ DONE = 10
 ANSWER = 11
 SETTLED = 12
 EXITED = 13
+STARTED = 14
+PONG = 15
 # From the server.
 INIT = 32
 RUN = 33
@@ -38,6 +40,8 @@ CANCEL = 35
 ASK = 36
 FORK = 37
 KILL = 38
+YIELD = 39
+PING = 40
 
 Frame = tuple[int, bytes, list[bytes]]
 
@@ -109,14 +113,14 @@ class Connection(asyncio.Protocol):
         if not self._pieces:
             # Before whatever is started after this frame: a node that blocks the loop or kills the process must not
             # keep back what was done before it.
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._pieces += pack(kind, header, blobs)
 
     def send_now(self, kind: int, header: bytes, blobs: Sequence[bytes] = ()) -> None:
         """Sends a frame that a person may be waiting for, even if the loop does not get to run soon."""
         self.send(kind, header, blobs)
         if time.perf_counter() - self._written > _LAG:
-            self._flush()
+            self.flush()
 
     @property
     def is_full(self) -> bool:
@@ -127,7 +131,8 @@ class Connection(asyncio.Protocol):
         """Returns when the server has caught up."""
         await self._writable.wait()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hands everything that was sent to the system."""
         pieces, self._pieces = self._pieces, []
         if self._transport is not None and pieces:
             self._transport.write(b"".join(pieces))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ import orjson
 
 from agent_server_worker import encode, frames
 from agent_server_worker.config import run_config, run_input
+from agent_server_worker.drain import Drain, is_drained
 from agent_server_worker.emit import Emitter
-from agent_server_worker.errors import ServerLost, describe
+from agent_server_worker.errors import Refused, ServerLost, describe
 from agent_server_worker.graphs import Opened
 from agent_server_worker.link import Job
 from agent_server_worker.memory import Entry, from_frame
@@ -26,6 +28,11 @@ SUCCESS = "success"
 ERROR = "error"
 CANCELLED = "cancelled"
 LOST = "lost"
+MOVED = "moved"
+
+# A run whose order is older asks whether it may still start, seconds. The server waits longer before it gives a run
+# that was not started to another worker.
+_LATE = 0.25
 
 
 class Run:
@@ -41,6 +48,7 @@ class Run:
         self.saver: Saver | None = None
         self.is_cancelled = False
         self.is_executing = False
+        self.drain = Drain()
         self.threads = RunThreads(worker.link.loop, self._settled)
         self.task: asyncio.Task[None] | None = None
 
@@ -57,7 +65,16 @@ class Run:
             if self.is_executing:
                 self.task.cancel()
 
+    def let_go(self) -> None:
+        """Stops the run at the end of its superstep, if it can go on from there elsewhere."""
+        # Without checkpoints everything would be done again: such a run had better come to its end.
+        if not self.header["temporary"]:
+            self.drain.request()
+
     async def _execute(self) -> None:
+        if not await self._may_start():
+            self.worker.ended(self)
+            return
         self.is_executing = True
         if self.is_cancelled:
             self._finish({"ending": CANCELLED}, None)
@@ -73,6 +90,19 @@ class Run:
                 self._finish(ending, live)
                 raise
         self._finish(ending, live)
+
+    async def _may_start(self) -> bool:
+        """Whether the run is still this worker's: it may not be if the loop was blocked."""
+        if abs(time.time() - self.header["sent"]) <= _LATE:
+            self.job.send(frames.STARTED, orjson.dumps({"job": self.job.number, "id": None}))
+            # Known before user code gets a chance to block the loop.
+            self.worker.connection.flush()
+            return True
+        try:
+            await self.job.request(frames.STARTED, {})
+        except (Refused, ServerLost):
+            return False
+        return True
 
     async def _attempt(self) -> tuple[dict[str, Any], tuple[dict[str, Any], list[bytes]] | None]:
         try:
@@ -97,6 +127,8 @@ class Run:
                 except asyncio.CancelledError as error:
                     ending = await self._cancelled(error)
                 except Exception as error:
+                    if is_drained(error) and self.drain.is_requested:
+                        return {"ending": MOVED}, None
                     ending = self._failed(error)
                 live = await self._live(opened, ending)
         except asyncio.CancelledError as error:
@@ -134,6 +166,7 @@ class Run:
             "interrupt_before": order.get("interrupt_before"),
             "interrupt_after": order.get("interrupt_after"),
         }
+        options.update(self.drain.options())
         if not self.header["temporary"]:
             durability = options["durability"] = order.get("durability") or "async"
             self.saver = Saver(self.job, thread_id, opened.scope, durability)

@@ -53,9 +53,14 @@ class Worker:
             run.start()
         elif kind == frames.REPLY:
             self.link.answered(fields, blobs)
+        elif kind == frames.PING:
+            self.connection.send(frames.PONG, b"{}")
         elif kind == frames.CANCEL:
             if running := self.runs.get(fields["job"]):
                 running.cancel()
+        elif kind == frames.YIELD:
+            if running := self.runs.get(fields["job"]):
+                running.let_go()
         elif kind == frames.ASK:
             task = asyncio.create_task(answer(self, fields, blobs))
             self.questions.add(task)

@@ -111,6 +111,13 @@ pub(crate) enum FromWorker {
     Settled {
         job: u64,
     },
+    /// An attempt begins. Where the order came late, the worker waits for an answer.
+    Started {
+        job: u64,
+        id: Option<u64>,
+    },
+    /// Its event loop runs.
+    Pong,
     /// A worker that a template had forked has ended.
     Exited {
         pid: i32,
@@ -172,6 +179,16 @@ pub(crate) fn decode(frame: Frame) -> Result<FromWorker, Error> {
             let Head { job } = header(&frame)?;
             Ok(FromWorker::Settled { job })
         }
+        kind::STARTED => {
+            #[derive(Deserialize)]
+            struct Head {
+                job: u64,
+                id: Option<u64>,
+            }
+            let Head { job, id } = header(&frame)?;
+            Ok(FromWorker::Started { job, id })
+        }
+        kind::PONG => Ok(FromWorker::Pong),
         kind::EXITED => {
             #[derive(Deserialize)]
             struct Head {
@@ -391,6 +408,7 @@ fn done(frame: Frame) -> Result<FromWorker, Error> {
         "success" => Ending::Success,
         "error" => Ending::Error { error, message },
         "cancelled" => Ending::Cancelled,
+        "moved" => Ending::Moved,
         _ => Ending::Lost(message),
     };
     let live = live(head, &mut frame.blobs.into_iter())?;

@@ -73,11 +73,12 @@ pub(crate) fn init(init: &Init<'_>) -> Vec<u8> {
     frame(kind::INIT, init, [])
 }
 
-/// Starts an attempt.
-pub(crate) fn run(job: u64, order: &RunOrder) -> Vec<u8> {
+/// Starts an attempt. `sent`: the time, seconds since 1970, by the clock that both sides share.
+pub(crate) fn run(job: u64, sent: f64, order: &RunOrder) -> Vec<u8> {
     let (head, bytes) = order.checkpoint.as_ref().map(tuple).unzip();
     let header = json!({
         "job": job,
+        "sent": sent,
         "run_id": order.lease.run_id,
         "attempt": order.lease.attempt,
         "graph": order.graph_id,
@@ -92,6 +93,16 @@ pub(crate) fn run(job: u64, order: &RunOrder) -> Vec<u8> {
 /// Asks an attempt to stop.
 pub(crate) fn cancel(job: u64) -> Vec<u8> {
     frame(kind::CANCEL, &json!({"job": job}), [])
+}
+
+/// Asks an attempt to stop at the end of its superstep, so that it can go on in another worker.
+pub(crate) fn let_go(job: u64) -> Vec<u8> {
+    frame(kind::YIELD, &json!({"job": job}), [])
+}
+
+/// Asks whether the event loop runs.
+pub(crate) fn ping() -> Vec<u8> {
+    frame(kind::PING, &json!({}), [])
 }
 
 /// Asks a question.

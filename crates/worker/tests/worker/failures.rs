@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::fixture::{Fixture, Run, options, shared};
 
-fn rough() -> Options {
+pub(crate) fn rough() -> Options {
     let mut options = options(&[
         ("simple", "./basic.py:simple"),
         ("blocking", "./rough.py:blocking"),
@@ -16,6 +16,9 @@ fn rough() -> Options {
         ("sleeping", "./rough.py:sleeping"),
         ("dying", "./rough.py:dying"),
         ("whoami", "./rough.py:whoami"),
+        ("noting", "./rough.py:noting"),
+        ("calling", "./rough.py:calling"),
+        ("stepping", "./rough.py:stepping"),
     ]);
     options.grace = Duration::from_millis(300);
     options.drain = Duration::from_secs(20);
@@ -92,7 +95,7 @@ async fn a_synchronous_node_that_does_not_return_costs_its_worker_and_no_neighbo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_blocked_loop_is_killed_and_its_neighbours_are_lost() {
+async fn a_blocked_loop_is_killed_and_its_neighbours_move() {
     let mut options = rough();
     options.drain = Duration::from_millis(300);
     let fixture = Fixture::start(options).await;
@@ -103,7 +106,7 @@ async fn a_blocked_loop_is_killed_and_its_neighbours_are_lost() {
     fixture.pool.cancel(stuck.lease);
     assert_eq!(stuck.ended().await.outcome.ending, Ending::Cancelled);
     let ended = neighbour.ended().await;
-    assert!(matches!(ended.outcome.ending, Ending::Lost(_)), "{:?}", ended.outcome.ending);
+    assert_eq!(ended.outcome.ending, Ending::Moved);
     fixture.wait(|pool| pool.reserve("simple").is_some()).await;
     fixture.run(&Run::new("simple", json!({}))).await.succeeded();
     fixture.pool.shutdown().await;
@@ -115,10 +118,13 @@ async fn a_dead_worker_loses_its_runs_at_once_and_is_replaced() {
     let mut neighbour = fixture.begin(&Run::new("sleeping", json!({"seconds": 600.0})));
     neighbour.event("values").await;
     let ended = fixture.run(&Run::new("dying", json!({}))).await;
-    let lost = Ending::Lost("worker 0: its process ended".into());
-    assert_eq!(ended.outcome.ending, lost);
+    let died = |alone| Ending::Died { cause: "worker 0: its process ended".into(), alone };
+    assert_eq!(ended.outcome.ending, died(false));
     assert!(ended.outcome.live.is_none());
-    assert_eq!(neighbour.ended().await.outcome.ending, lost);
+    assert_eq!(neighbour.ended().await.outcome.ending, died(false));
+    fixture.wait(|pool| pool.reserve("simple").is_some()).await;
+    let ended = fixture.run(&Run::new("dying", json!({}))).await;
+    assert_eq!(ended.outcome.ending, died(true));
     fixture.wait(|pool| pool.reserve("simple").is_some()).await;
     fixture.run(&Run::new("simple", json!({}))).await.succeeded();
     fixture.pool.shutdown().await;
@@ -178,7 +184,7 @@ async fn workers_are_forked_from_one_process_and_replaced_by_it() {
     assert_ne!(template, std::process::id());
 
     let ended = fixture.run(&Run::new("dying", json!({}))).await;
-    assert!(matches!(ended.outcome.ending, Ending::Lost(_)));
+    assert!(matches!(ended.outcome.ending, Ending::Died { alone: true, .. }));
     fixture.wait(both).await;
     let replaced = worker_pid(&fixture).await;
     assert_eq!((replaced == first, parent(replaced)), (false, template));
@@ -195,7 +201,7 @@ async fn workers_are_forked_from_one_process_and_replaced_by_it() {
     wait_until_gone(template).await;
     fixture.run(&Run::new("simple", json!({}))).await.succeeded();
     let ended = fixture.run(&Run::new("dying", json!({}))).await;
-    assert!(matches!(ended.outcome.ending, Ending::Lost(_)));
+    assert!(matches!(ended.outcome.ending, Ending::Died { alone: true, .. }));
     fixture.wait(both).await;
     fixture.pool.shutdown().await;
     wait_until_gone(second).await;
@@ -236,12 +242,12 @@ async fn workers_end_with_the_server() {
 }
 
 /// Pid of the worker that takes the next run.
-async fn worker_pid(fixture: &Fixture) -> u32 {
+pub(crate) async fn worker_pid(fixture: &Fixture) -> u32 {
     let ended = fixture.run(&Run::new("whoami", json!({}))).await;
     ended.state()["values"]["text"].as_str().unwrap().parse().unwrap()
 }
 
-async fn wait_until_gone(pid: u32) {
+pub(crate) async fn wait_until_gone(pid: u32) {
     let path = format!("/proc/{pid}/cmdline");
     for _ in 0..500 {
         // A process that ended but was not waited for has no command line.

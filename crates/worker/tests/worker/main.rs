@@ -7,6 +7,7 @@ mod fixture;
 mod loading;
 mod questions;
 mod records;
+mod replacement;
 mod runs;
 mod sink;
 mod special;

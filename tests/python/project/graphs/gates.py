@@ -1,6 +1,6 @@
 """Nodes that stop at a gate: they knock at a Unix socket of the test and go on when it lets them.
 
-A gate that closes the connection instead makes the node raise. The test sees the connection end when the node is
+A gate that closes the connection instead makes the node raise, and some words make it do worse. The test sees the connection end when the node is
 cancelled or its process dies.
 """
 
@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from operator import add
 from typing import Annotated
 
@@ -35,6 +36,25 @@ def knock(state: State, config: RunnableConfig) -> bytes:
     return json.dumps(visitor).encode() + b"\n"
 
 
+EATEN = []
+
+
+def obey(answer: bytes) -> str:
+    """The word, or what it demands."""
+    if not answer:
+        raise ValueError("the gate was closed")
+    match answer.decode().split():
+        case ["die"]:
+            os._exit(3)
+        case ["spin", seconds]:
+            end = time.monotonic() + float(seconds)
+            while time.monotonic() < end:
+                pass
+        case ["eat", megabytes]:
+            EATEN.append(bytearray(os.urandom(1 << 20)) * int(megabytes))
+    return answer.decode().strip()
+
+
 async def wait(state: State, config: RunnableConfig) -> str:
     reader, writer = await asyncio.open_unix_connection(state["gate"])
     try:
@@ -42,9 +62,7 @@ async def wait(state: State, config: RunnableConfig) -> str:
         answer = await reader.readline()
     finally:
         writer.close()
-    if not answer:
-        raise ValueError("the gate was closed")
-    return answer.decode().strip()
+    return obey(answer)
 
 
 def wait_blocking(state: State, config: RunnableConfig) -> str:
@@ -52,9 +70,7 @@ def wait_blocking(state: State, config: RunnableConfig) -> str:
         connection.connect(state["gate"])
         connection.sendall(knock(state, config))
         answer = connection.recv(1000)
-    if not answer:
-        raise ValueError("the gate was closed")
-    return answer.decode().strip()
+    return obey(answer)
 
 
 async def before(state: State) -> dict:
