@@ -27,7 +27,8 @@ pub async fn serve(
         }
     });
     let stopped = stop.clone();
-    let serving = axum::serve(listener, router)
+    // Not the router itself: it would be built anew, handler by handler, for each connection.
+    let serving = axum::serve(listener, router.into_make_service())
         .with_graceful_shutdown(async move { stopped.cancelled().await });
     tokio::select! {
         ended = std::future::IntoFuture::into_future(serving) => ended,

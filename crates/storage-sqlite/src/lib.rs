@@ -11,6 +11,7 @@ mod assistants;
 mod checkpoints;
 mod codec;
 mod connection;
+mod dictionary;
 mod error;
 mod events;
 mod functions;
