@@ -1,6 +1,7 @@
 """Fixtures: the server, the official clients, gates, stable names."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,21 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+async def client_of() -> AsyncIterator[Callable[[Server], tuple]]:
+    """Makes an official and a plain client for a server of the test's own."""
+    async with AsyncExitStack() as stack:
+
+        def clients(server: Server) -> tuple:
+            official = langgraph_sdk.get_client(url=server.url, api_key=None)
+            plain = httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=30)
+            stack.push_async_callback(official.aclose)
+            stack.push_async_callback(plain.aclose)
+            return official, plain
+
+        yield clients
 
 
 # Clients live as long as the session: making one reads certificates, which takes longer than most tests.

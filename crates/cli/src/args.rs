@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Serve(Box<ServerArgs>),
     /// Check a langgraph.json and say what is wrong with it
     Validate(ValidateArgs),
+    /// Look a data folder over and list what is wrong in it; nothing is changed
+    Doctor(DoctorArgs),
 }
 
 /// What `dev` takes: what every server takes, and what suits a workplace.
@@ -152,4 +154,17 @@ mod tests {
     fn no_workers_are_refused() {
         assert!(Cli::try_parse_from(["agent-server", "dev", "--workers", "0"]).is_err());
     }
+}
+
+/// What `doctor` takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Folder of all data
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = ".agent-server",
+        env = "AGENT_SERVER_DATA_DIR"
+    )]
+    pub(crate) data_dir: PathBuf,
 }

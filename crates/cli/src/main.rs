@@ -7,6 +7,7 @@
 mod args;
 mod banner;
 mod config;
+mod doctor;
 mod env;
 mod graphs;
 mod late;
@@ -58,5 +59,6 @@ fn run(command: Command) -> Result<()> {
             serve::run(Mode::Serve, &DevArgs { server: *args, ..DevArgs::default() })
         }
         Command::Validate(args) => validate::run(&args.config),
+        Command::Doctor(args) => doctor::run(&args.data_dir),
     }
 }

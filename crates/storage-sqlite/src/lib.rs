@@ -17,6 +17,7 @@ mod events;
 mod functions;
 mod gaps;
 mod housekeeping;
+mod inspect;
 mod item_filter;
 mod json_path;
 mod lock;
@@ -53,6 +54,8 @@ use crate::{
     reader::Readers,
     writer::{Message, Writer},
 };
+
+pub use inspect::inspect;
 
 /// How a data folder is used.
 #[derive(Clone, Debug)]

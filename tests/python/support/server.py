@@ -100,6 +100,8 @@ class Server:
                 stderr=log,
                 env=os.environ | self.env,
                 start_new_session=True,
+                # A file that may not grow is an error of the write, not the end of the process.
+                restore_signals=False,
             )
         try:
             self.wait_until_ready()

@@ -259,9 +259,20 @@ impl Domain {
     }
 
     /// The end could not be committed. The run stays `running` in the database with nobody executing it: put it back as
-    /// soon as storage answers, so that it is not stuck until the next start.
+    /// soon as storage answers, so that it is not stuck until the next start. Where storage is damaged, only those who wait
+    /// are told.
     async fn end_failed(&self, lease: Lease, error: &Error) {
         tracing::error!(%error, run_id = %lease.run_id, "the end of a run could not be saved");
+        if matches!(error, Error::Internal(_)) {
+            // Damage does not pass: another attempt would only end here again. The next start takes the run up.
+            tracing::error!("look the data folder over with `agent-server doctor`");
+            let text = "The end of the run could not be saved: the server's storage is damaged.";
+            let data = error_json("StorageError", text).get().to_owned();
+            let event = Event { name: "error".into(), data: data.into() };
+            self.0.streams.push(lease.run_id, self.now(), event);
+            self.close_stream(lease.run_id, lease.thread_id);
+            return;
+        }
         let domain = self.clone();
         self.0.tasks.spawn(async move {
             let pause = std::time::Duration::from_secs(1);

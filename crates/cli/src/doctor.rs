@@ -1,0 +1,25 @@
+//! `agent-server doctor`: is what lies in a data folder sound?
+
+use std::path::Path;
+
+use agent_server_storage_sqlite::inspect;
+use anyhow::{Context as _, bail};
+
+use crate::{banner::say, refusal::Result};
+
+/// Lists inconsistencies, one a line.
+///
+/// Errors: there are some, or the folder cannot be read.
+pub(crate) fn run(folder: &Path) -> Result<()> {
+    let shown = folder.display();
+    let findings = inspect(folder).with_context(|| format!("{shown} cannot be looked over"))?;
+    for finding in &findings {
+        say(format!("{}\n", finding.trim_end()));
+    }
+    match findings.len() {
+        0 => say(format!("{shown}: sound\n")),
+        1 => bail!("{shown}: 1 inconsistency"),
+        count => bail!("{shown}: {count} inconsistencies"),
+    }
+    Ok(())
+}
