@@ -61,8 +61,12 @@ pub fn router(domain: Domain, options: Options) -> Router {
 }
 
 /// Lets a handler come to its end although its client has left: what it has committed must be followed by what it tells
-/// hosts and streams. A run that was claimed with its creation would be started by nobody else.
+/// hosts and streams. A run that was claimed with its creation would be started by nobody else. What only reads may stop
+/// anywhere, and is spared the task of its own.
 async fn to_the_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
     match tokio::spawn(next.run(request)).await {
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {
