@@ -66,6 +66,9 @@ enum Trial {
     },
 }
 
+/// How long events are kept: through a whole storm, and not beyond the last run of a soak.
+const REPLAY_SECONDS: (u32, u32) = (3600, 5);
+
 /// What is tried.
 #[derive(Args)]
 struct Target {
@@ -78,11 +81,11 @@ struct Target {
 }
 
 impl Target {
-    fn options(&self) -> Result<Options> {
+    fn options(&self, replay_seconds: u32) -> Result<Options> {
         let project = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("project");
         // The server works in a folder of its own.
         let (binary, python) = (absolute(&self.server)?, absolute(&self.python)?);
-        Ok(Options { binary, python, project })
+        Ok(Options { binary, python, project, replay_seconds })
     }
 }
 
@@ -115,10 +118,16 @@ async fn run(trial: Trial) -> Result<bool> {
     let folder = tempfile::Builder::new().prefix("agent-server-trial-").tempdir()?;
     let good = match trial {
         Trial::Faults { target, runs, seed, clients } => {
-            storm::run(target.options()?, Storm { runs, seed, clients }, folder.path()).await
+            storm::run(
+                target.options(REPLAY_SECONDS.0)?,
+                Storm { runs, seed, clients },
+                folder.path(),
+            )
+            .await
         }
         Trial::Soak { target, runs, threads } => {
-            soak::run(target.options()?, Soak { runs, threads }, folder.path()).await
+            soak::run(target.options(REPLAY_SECONDS.1)?, Soak { runs, threads }, folder.path())
+                .await
         }
     };
     if !matches!(good, Ok(true)) {

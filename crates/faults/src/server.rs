@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) python: PathBuf,
     /// Folder with the graphs.
     pub(crate) project: PathBuf,
+    /// How long events of ended runs are kept, seconds.
+    pub(crate) replay_seconds: u32,
 }
 
 /// A server that runs, or has just been killed.
@@ -178,7 +180,8 @@ fn spawn(options: &Options, folder: &Path, port: u16) -> Result<Child> {
     command
         .args(["serve", "--port", &port.to_string(), "--workers", &WORKERS.to_string()])
         // However often a run is interrupted, it has to end well.
-        .args(["--max-attempts", "100000", "--replay-seconds", "3600"])
+        .args(["--max-attempts", "100000"])
+        .args(["--replay-seconds", &options.replay_seconds.to_string()])
         .args(["--shutdown-grace-seconds", "5"])
         .arg("--python")
         .arg(&options.python)
