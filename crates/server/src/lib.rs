@@ -61,10 +61,12 @@ pub fn router(domain: Domain, options: Options) -> Router {
 }
 
 /// Lets a handler come to its end although its client has left: what it has committed must be followed by what it tells
-/// hosts and streams. A run that was claimed with its creation would be started by nobody else. What only reads may stop
-/// anywhere, and is spared the task of its own.
+/// hosts and streams. A run that was claimed with its creation would be started by nobody else. Only what starts, stops or
+/// deletes runs has something to tell; everything else is spared a task of its own.
 async fn to_the_end(request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
+    let (method, path) = (request.method(), request.uri().path());
+    let tells = *method == Method::DELETE || path.contains("/runs") || path.ends_with("/prune");
+    if method.is_safe() || !tells {
         return next.run(request).await;
     }
     match tokio::spawn(next.run(request)).await {
