@@ -5,7 +5,7 @@ use agent_server_storage::{
     checkpoints::SaverOp,
     events::StoredEvent,
     runs::{Lease, Run, RunStatus},
-    threads::{Changes, ThreadStatus},
+    threads::{Changes, Columns, ThreadStatus},
 };
 use serde_json::json;
 
@@ -95,6 +95,8 @@ pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestam
     let last = tx.list_runs(all, thread, None, Page { limit: 1, offset: 0 })?.pop();
     let failed =
         last.is_some_and(|run| matches!(run.status, RunStatus::Error | RunStatus::Timeout));
+    let shown = tx.get_thread(all, thread, Columns::Full)?;
+    let shows_error = shown.is_some_and(|thread| thread.error.is_some());
     let head = head_view(tx, thread)?;
     let pending = head.as_ref().is_some_and(|head| head.pending);
     let (values, interrupts) = match head {
@@ -108,7 +110,7 @@ pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestam
         values: Some(values),
         interrupts: Some(Some(interrupts)),
         // The text of an earlier failure is not kept, so only one that is shown can stay.
-        error: (!failed).then(|| Some(RawJson::null())),
+        error: (shows_error && !failed).then(|| Some(RawJson::null())),
         ..Default::default()
     };
     tx.update_thread(all, thread, &changes)?;
