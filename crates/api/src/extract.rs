@@ -97,15 +97,12 @@ impl Call {
         self.query_value(name).map(|value| truths.contains(&value))
     }
 
-    /// A repeated query parameter, in order. A value may also be a JSON array of texts, as the JavaScript SDK sends it.
+    /// A repeated query parameter, in order.
     pub(crate) fn query_list(&self, name: &str) -> Vec<String> {
-        let values = self.query.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
-        values
-            .flat_map(|value| serde_json::from_str(value).unwrap_or_else(|_| vec![value.clone()]))
-            .collect()
+        self.query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
     }
 
-    /// A repeated query parameter whose values must be among `allowed`. All offenders are named, joined in the way that
+    /// A repeated or [`listed`] query parameter whose values must be among `allowed`. All offenders are named, joined in the way that
     /// the refusals of lists quote them.
     pub(crate) fn query_choices(
         &self,
@@ -113,7 +110,7 @@ impl Call {
         allowed: &[&str],
         refusal: Refusal,
     ) -> Result<Vec<String>, Rejection> {
-        let values = self.query_list(name);
+        let values = listed(&self.query_list(name));
         let offenders: Vec<_> =
             values.iter().map(String::as_str).filter(|value| !allowed.contains(value)).collect();
         if offenders.is_empty() { Ok(values) } else { Err(refusal.of(&offenders.join("', '"))) }
@@ -187,6 +184,13 @@ impl Call {
 /// Arguments of a handler that are read from path, query or headers; implemented by generated structs.
 pub(crate) trait FromCall: Sized {
     fn from_call(call: &Call) -> Result<Self, Rejection>;
+}
+
+/// The texts that repeated values stand for: each value is a text, or a JSON array of texts as the JavaScript SDK sends it.
+pub fn listed<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let texts =
+        |value: &String| serde_json::from_str(value).unwrap_or_else(|_| vec![value.clone()]);
+    values.into_iter().flat_map(texts).collect()
 }
 
 /// Reads a UUID in the forms that clients send: with or without hyphens, in braces, as `urn:uuid:`, in any case.

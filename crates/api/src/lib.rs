@@ -33,7 +33,7 @@ pub use agent_server_client::types;
 
 pub use crate::body::Body;
 pub use crate::context::{Context, RequestId};
-pub use crate::extract::parse_uuid;
+pub use crate::extract::{listed, parse_uuid};
 pub use crate::nul::without_nul;
 pub use crate::operation::{
     Location, Operation, Parameter, RequestBody, ResponseSchema, ResponseSpec,

@@ -125,6 +125,19 @@ pub(crate) struct ValidateArgs {
     pub(crate) config: PathBuf,
 }
 
+/// What `doctor` takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Folder of all data
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = ".agent-server",
+        env = "AGENT_SERVER_DATA_DIR"
+    )]
+    pub(crate) data_dir: PathBuf,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -154,17 +167,4 @@ mod tests {
     fn no_workers_are_refused() {
         assert!(Cli::try_parse_from(["agent-server", "dev", "--workers", "0"]).is_err());
     }
-}
-
-/// What `doctor` takes.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct DoctorArgs {
-    /// Folder of all data
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = ".agent-server",
-        env = "AGENT_SERVER_DATA_DIR"
-    )]
-    pub(crate) data_dir: PathBuf,
 }

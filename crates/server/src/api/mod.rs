@@ -58,15 +58,7 @@ fn caller(cx: &Context) -> Caller {
 
 /// Names given as repeated values, as a JSON array in one value, or both.
 pub(crate) fn query_names(values: &[String]) -> Vec<String> {
-    let mut names = vec![];
-    for value in values {
-        match serde_json::from_str::<Vec<String>>(value) {
-            Ok(list) => names.extend(list),
-            Err(_) if value.is_empty() => {}
-            Err(_) => names.push(value.clone()),
-        }
-    }
-    names
+    agent_server_api::listed(values.iter().filter(|value| !value.is_empty()))
 }
 
 /// A page of a search body, whose bounds the document checks.

@@ -10,7 +10,7 @@ use agent_server_domain::{
 };
 use http::{HeaderName, header};
 
-use super::{Api, Result, body_id, caller, query_names, run_body, run_body::RunBody};
+use super::{Api, Result, body_id, caller, run_body, run_body::RunBody};
 use crate::{convert, disconnect::OnDisconnect, sse, wait};
 
 /// Where a run is to be found again, relative to the server.
@@ -90,9 +90,9 @@ impl ThreadRuns for Api {
                 }
             },
         };
-        let select = query_names(&query.select);
         let runs = self.domain.list_runs(&caller(&cx), thread, status, page).await?;
-        let runs: Vec<_> = runs.iter().map(|run| convert::run_partial(run, &select)).collect();
+        let runs: Vec<_> =
+            runs.iter().map(|run| convert::run_partial(run, &query.select)).collect();
         Ok(ListRunsResponse::Ok(Reply::new(&runs)))
     }
 
