@@ -4,6 +4,7 @@
 //! from outside is in [`ports`]. Start reading at [`runs`]: everything else serves it.
 
 pub mod assistants;
+pub mod auth;
 mod error;
 pub mod ports;
 pub mod runs;
@@ -63,6 +64,8 @@ impl Default for Options {
 pub struct Caller {
     /// What the caller may touch.
     pub scope: storage::Scope,
+    /// Who it is; `None` where nobody is asked.
+    pub user: Option<Arc<auth::User>>,
     /// The request's id, kept in the config of runs it creates.
     pub request_id: String,
 }
