@@ -5,6 +5,7 @@
 
 pub mod assistants;
 pub mod auth;
+pub mod crons;
 mod error;
 pub mod ports;
 pub mod runs;
@@ -108,6 +109,8 @@ struct Inner {
     wake: tokio::sync::Notify,
     /// Wakes the sweep of threads whose lifetime is over.
     lifetimes: tokio::sync::Notify,
+    /// Wakes the scheduler of crons.
+    crons: tokio::sync::Notify,
     /// Background tasks: saves in progress, the dispatcher, the sweep. Awaited at shutdown.
     tasks: TaskTracker,
     /// Cancelled when everything ends.
@@ -137,6 +140,7 @@ impl Domain {
             apart: runs::Apart::default(),
             wake: tokio::sync::Notify::new(),
             lifetimes: tokio::sync::Notify::new(),
+            crons: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             draining: shutdown.child_token(),
             shutdown,
@@ -166,6 +170,8 @@ impl Domain {
         self.0.tasks.spawn(async move { domain.expiry_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.timeout_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.cron_loop().await });
         Ok(())
     }
 
