@@ -69,8 +69,7 @@ async fn a_change_of_a_cron_wakes_the_timer() {
     server.pass(60 * SECOND);
     assert!(server.nothing_started(), "it is switched off");
     let on = json!({"enabled": true});
-    let (_, cron) =
-        server.call("PATCH", &format!("/runs/crons/{}", id(&first)), Some(on)).await;
+    let (_, cron) = server.call("PATCH", &format!("/runs/crons/{}", id(&first)), Some(on)).await;
     assert_eq!(cron["next_run_date"], first["next_run_date"], "its slot has passed meanwhile");
     server.started().await;
     assert_eq!(next_run_date(&server, &cron).await, "2023-11-14T22:15:00+00:00");

@@ -140,13 +140,8 @@ pub trait Write {
 
     /// Marks that a cron has fired for a slot with this run. `Duplicate` if it has fired for it before: whatever else the
     /// transaction was to do must not be done. Forgets slots of the cron before `forget`.
-    fn insert_slot(
-        &self,
-        id: CronId,
-        slot: Timestamp,
-        run: RunId,
-        forget: Timestamp,
-    ) -> Result<()>;
+    fn insert_slot(&self, id: CronId, slot: Timestamp, run: RunId, forget: Timestamp)
+    -> Result<()>;
 
     /// Sets when a cron fires next, and nothing else.
     fn set_next_run_date(&self, id: CronId, next: Option<Timestamp>) -> Result<()>;

@@ -73,7 +73,9 @@ pub struct Patch {
 fn end_time(text: &str) -> Result<Timestamp> {
     let plain = |text: &str| {
         let text = text.replacen(' ', "T", 1);
-        text.parse::<NaiveDateTime>().ok().or_else(|| text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0))
+        text.parse::<NaiveDateTime>()
+            .ok()
+            .or_else(|| text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0))
     };
     let exact = text.parse().ok();
     exact.or_else(|| plain(text).map(|time| time.and_utc())).ok_or_else(|| {
@@ -107,7 +109,8 @@ impl Domain {
         let next_run_date = Some(next_run_date(&schedule, now)?);
         let end_time = new.end_time.as_deref().map(end_time).transpose()?;
         check_webhook(new.webhook.as_deref())?;
-        let no_assistant = || Error::NotFound(format!("Assistant '{}' not found", new.assistant_id));
+        let no_assistant =
+            || Error::NotFound(format!("Assistant '{}' not found", new.assistant_id));
         let assistant_id: AssistantId = match self.graph(&new.assistant_id) {
             Some(_) => default_assistant_id(&new.assistant_id),
             None => uuid::Uuid::try_parse(&new.assistant_id).map_err(|_| no_assistant())?.into(),
@@ -120,7 +123,9 @@ impl Domain {
             cron_id,
             assistant_id,
             thread_id: new.thread_id,
-            user_id: Some(caller.user.as_ref().map(|user| user.identity.clone()).unwrap_or_default()),
+            user_id: Some(
+                caller.user.as_ref().map(|user| user.identity.clone()).unwrap_or_default(),
+            ),
             end_time,
             schedule: new.schedule,
             timezone: new.timezone,

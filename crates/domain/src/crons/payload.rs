@@ -185,8 +185,12 @@ mod tests {
 
     #[test]
     fn a_patch_replaces_whole_members_but_for_the_assistant() {
-        let mut stored = payload(r#"{"assistant_id":"a","input":{"a":1,"b":2},"config":{"tags":["t"],"configurable":{"m":1}}}"#);
-        stored.merge(payload(r#"{"input":{"c":3},"assistant_id":"other","config":{"recursion_limit":5},"new":null}"#));
+        let mut stored = payload(
+            r#"{"assistant_id":"a","input":{"a":1,"b":2},"config":{"tags":["t"],"configurable":{"m":1}}}"#,
+        );
+        stored.merge(payload(
+            r#"{"input":{"c":3},"assistant_id":"other","config":{"recursion_limit":5},"new":null}"#,
+        ));
         stored.mark("id");
         let expected = r#"{"assistant_id":"a","input":{"c":3},"config":{"recursion_limit":5,"configurable":{"cron_id":"id"}},"new":null}"#;
         assert_eq!(stored.to_json().get(), expected);

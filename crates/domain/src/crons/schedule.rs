@@ -98,7 +98,8 @@ impl Schedule {
         // As if this were UTC, where nothing is left out.
         let shown = after.naive_local().and_utc();
         let wanted = self.cron.find_next_occurrence(&shown, false).ok()?.naive_utc();
-        let later = |minutes| wanted.with_second(0)?.checked_add_signed(TimeDelta::minutes(minutes));
+        let later =
+            |minutes| wanted.with_second(0)?.checked_add_signed(TimeDelta::minutes(minutes));
         // A whole day is the most that a zone has ever left out.
         (0..=24 * 60)
             .map_while(|minutes| match self.zone.from_local_datetime(&later(minutes)?) {
@@ -152,7 +153,11 @@ fn rewritten(expression: &str) -> Result<String, String> {
     for (field, text) in FIELDS.iter().zip(&texts) {
         let parts: Result<Vec<_>, _> = text.split(',').map(|part| field.part(part)).collect();
         let parts = parts.map_err(|why| format!("{} '{text}': {why}", field.name))?;
-        fields.push(if parts.iter().any(|part| part == "*") { "*".into() } else { parts.join(",") });
+        fields.push(if parts.iter().any(|part| part == "*") {
+            "*".into()
+        } else {
+            parts.join(",")
+        });
     }
     let seconds = if fields.len() > 5 { fields.remove(5) } else { "0".into() };
     fields.insert(0, seconds);
@@ -202,7 +207,8 @@ impl Field {
         let length = self.max - self.min + 1;
         let to = if to < from { to + length } else { to };
         let numbers = (from..=to).step_by(step.into());
-        let wrapped = numbers.map(|number| if number > self.last() { number - length } else { number });
+        let wrapped =
+            numbers.map(|number| if number > self.last() { number - length } else { number });
         wrapped.map(|number| number.to_string()).collect::<Vec<_>>().join(",")
     }
 
@@ -220,9 +226,8 @@ impl Field {
 
     fn number(&self, text: &str) -> Result<u16, String> {
         let number = text.parse().ok().filter(|number| (self.min..=self.last()).contains(number));
-        number.ok_or_else(|| {
-            format!("'{text}' is not a number from {} to {}", self.min, self.last())
-        })
+        number
+            .ok_or_else(|| format!("'{text}' is not a number from {} to {}", self.min, self.last()))
     }
 
     /// Sunday is 7 as well.
@@ -264,11 +269,42 @@ mod tests {
     #[test]
     fn fields_lists_ranges_and_steps() {
         check("*/3 * * * *", &["2026-11-23 17:24:00", "2026-11-23 17:27:00"]);
-        check("5/20 * * * *", &["2026-11-23 17:25:00", "2026-11-23 17:45:00", "2026-11-23 18:05:00"]);
-        check("10-20/5,50 18 * * *", &["2026-11-23 18:10:00", "2026-11-23 18:15:00", "2026-11-23 18:20:00", "2026-11-23 18:50:00"]);
-        check("0 22-1 * * *", &["2026-11-23 22:00:00", "2026-11-23 23:00:00", "2026-11-24 00:00:00", "2026-11-24 01:00:00", "2026-11-24 22:00:00"]);
-        check("0 22-2/2 * * *", &["2026-11-23 22:00:00", "2026-11-24 00:00:00", "2026-11-24 02:00:00"]);
-        check("0 0 1 NOV-feb *", &["2026-12-01 00:00:00", "2027-01-01 00:00:00", "2027-02-01 00:00:00", "2027-11-01 00:00:00"]);
+        check(
+            "5/20 * * * *",
+            &["2026-11-23 17:25:00", "2026-11-23 17:45:00", "2026-11-23 18:05:00"],
+        );
+        check(
+            "10-20/5,50 18 * * *",
+            &[
+                "2026-11-23 18:10:00",
+                "2026-11-23 18:15:00",
+                "2026-11-23 18:20:00",
+                "2026-11-23 18:50:00",
+            ],
+        );
+        check(
+            "0 22-1 * * *",
+            &[
+                "2026-11-23 22:00:00",
+                "2026-11-23 23:00:00",
+                "2026-11-24 00:00:00",
+                "2026-11-24 01:00:00",
+                "2026-11-24 22:00:00",
+            ],
+        );
+        check(
+            "0 22-2/2 * * *",
+            &["2026-11-23 22:00:00", "2026-11-24 00:00:00", "2026-11-24 02:00:00"],
+        );
+        check(
+            "0 0 1 NOV-feb *",
+            &[
+                "2026-12-01 00:00:00",
+                "2027-01-01 00:00:00",
+                "2027-02-01 00:00:00",
+                "2027-11-01 00:00:00",
+            ],
+        );
         check("0 0 ? * ?", &["2026-11-24 00:00:00"]);
         check("0 0 29 2 *", &["2028-02-29 00:00:00"]);
     }
@@ -302,8 +338,24 @@ mod tests {
             check(&format!("0 0 * * {sunday}"), &["2026-11-29 00:00:00", "2026-12-06 00:00:00"]);
         }
         check("0 9 * * 1-5", &["2026-11-24 09:00:00"]);
-        check("0 9 * * sat-mon", &["2026-11-28 09:00:00", "2026-11-29 09:00:00", "2026-11-30 09:00:00", "2026-12-05 09:00:00"]);
-        check("0 9 * * 5-7", &["2026-11-27 09:00:00", "2026-11-28 09:00:00", "2026-11-29 09:00:00", "2026-12-04 09:00:00"]);
+        check(
+            "0 9 * * sat-mon",
+            &[
+                "2026-11-28 09:00:00",
+                "2026-11-29 09:00:00",
+                "2026-11-30 09:00:00",
+                "2026-12-05 09:00:00",
+            ],
+        );
+        check(
+            "0 9 * * 5-7",
+            &[
+                "2026-11-27 09:00:00",
+                "2026-11-28 09:00:00",
+                "2026-11-29 09:00:00",
+                "2026-12-04 09:00:00",
+            ],
+        );
         check("0 0 * * L5", &["2026-11-27 00:00:00", "2026-12-25 00:00:00"]);
         check("0 0 * * 5#2", &["2026-12-11 00:00:00"]);
         check("0 0 L * *", &["2026-11-30 00:00:00", "2026-12-31 00:00:00"]);
@@ -312,7 +364,10 @@ mod tests {
 
     #[test]
     fn a_day_of_month_or_a_day_of_week_is_enough() {
-        check("0 0 1,15 * 1", &["2026-11-30 00:00:00", "2026-12-01 00:00:00", "2026-12-07 00:00:00"]);
+        check(
+            "0 0 1,15 * 1",
+            &["2026-11-30 00:00:00", "2026-12-01 00:00:00", "2026-12-07 00:00:00"],
+        );
         check("0 0 15 * *", &["2026-12-15 00:00:00"]);
     }
 
@@ -376,23 +431,49 @@ mod tests {
         in_new_york("0 2,14 * * *", before, &["2027-03-14 07:00:00", "2027-03-14 18:00:00"]);
         in_new_york("15 2 14 3 *", before, &["2027-03-14 07:00:00", "2028-03-14 06:15:00"]);
         in_new_york("0 3 * * *", before, &["2027-03-14 07:00:00", "2027-03-15 07:00:00"]);
-        in_new_york("0 * * * *", before, &["2027-03-14 06:00:00", "2027-03-14 07:00:00", "2027-03-14 08:00:00"]);
-        in_new_york("30 * * * *", before, &["2027-03-14 05:30:00", "2027-03-14 06:30:00", "2027-03-14 07:30:00"]);
+        in_new_york(
+            "0 * * * *",
+            before,
+            &["2027-03-14 06:00:00", "2027-03-14 07:00:00", "2027-03-14 08:00:00"],
+        );
+        in_new_york(
+            "30 * * * *",
+            before,
+            &["2027-03-14 05:30:00", "2027-03-14 06:30:00", "2027-03-14 07:30:00"],
+        );
     }
 
     #[test]
     fn a_time_that_comes_twice_fires_twice() {
         let before = "2026-11-01T04:00:00Z";
-        in_new_york("30 1 * * *", before, &["2026-11-01 05:30:00", "2026-11-01 06:30:00", "2026-11-02 06:30:00"]);
+        in_new_york(
+            "30 1 * * *",
+            before,
+            &["2026-11-01 05:30:00", "2026-11-01 06:30:00", "2026-11-02 06:30:00"],
+        );
         in_new_york(
             "0,30 1 * * *",
             before,
-            &["2026-11-01 05:00:00", "2026-11-01 05:30:00", "2026-11-01 06:00:00", "2026-11-01 06:30:00", "2026-11-02 06:00:00"],
+            &[
+                "2026-11-01 05:00:00",
+                "2026-11-01 05:30:00",
+                "2026-11-01 06:00:00",
+                "2026-11-01 06:30:00",
+                "2026-11-02 06:00:00",
+            ],
         );
-        in_new_york("0 * * * *", before, &["2026-11-01 05:00:00", "2026-11-01 06:00:00", "2026-11-01 07:00:00"]);
+        in_new_york(
+            "0 * * * *",
+            before,
+            &["2026-11-01 05:00:00", "2026-11-01 06:00:00", "2026-11-01 07:00:00"],
+        );
         in_new_york("0 2 * * *", before, &["2026-11-01 07:00:00", "2026-11-02 07:00:00"]);
         // Asked in the middle of it.
-        in_new_york("30 1 * * *", "2026-11-01T06:00:00.5Z", &["2026-11-01 06:30:00", "2026-11-02 06:30:00"]);
+        in_new_york(
+            "30 1 * * *",
+            "2026-11-01T06:00:00.5Z",
+            &["2026-11-01 06:30:00", "2026-11-02 06:30:00"],
+        );
         in_new_york("30 1 * * *", "2026-11-01T06:30:00Z", &["2026-11-02 06:30:00"]);
     }
 }

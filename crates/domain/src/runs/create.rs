@@ -194,7 +194,8 @@ impl Domain {
         Ok(())
     }
 
-    /// Commits the runs in one transaction, if `mark` agrees in it, then starts those that were claimed.
+    /// Commits the runs in one transaction, if `mark` agrees in it, starts those that were claimed, and returns when all are
+    /// durable.
     async fn create_prepared(
         &self,
         prepared: Vec<Prepared>,
@@ -215,9 +216,9 @@ impl Domain {
             plans.push(plan);
         }
         let graphs = self.graphs();
-        let decided = self
+        let committed = self
             .storage()
-            .write(move |tx| {
+            .commit(move |tx| {
                 if !mark(tx)? {
                     return Ok(vec![]);
                 }
@@ -225,12 +226,12 @@ impl Domain {
                 plans.into_iter().map(|plan| plan.decide(tx, &known)).collect::<Result<Vec<_>>>()
             })
             .await;
-        if decided.as_ref().map_or(true, Vec::is_empty) {
+        if committed.as_ref().map_or(true, |(decided, _)| decided.is_empty()) {
             for (run_id, _) in &listeners {
                 self.0.streams.discard(*run_id);
             }
         }
-        let decided = decided?;
+        let (decided, flush) = committed?;
         let mut created = Vec::with_capacity(decided.len());
         if replayed {
             self.0.lifetimes.notify_one();
@@ -248,6 +249,8 @@ impl Domain {
             }
             created.push(Created { run: decided.run, listener });
         }
+        // The graph begins meanwhile; the caller hears of the run only when it cannot be lost any more.
+        flush.await?;
         Ok(created)
     }
 

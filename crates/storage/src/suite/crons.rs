@@ -56,11 +56,7 @@ async fn add(storage: &dyn Storage) {
         tx.insert_assistant(&assistant(1))?;
         tx.insert_assistant(&assistant(2))?;
         tx.insert_cron(&cron(1))?;
-        tx.insert_cron(&Cron {
-            thread_id: Some(thread_id(1)),
-            on_run_completed: None,
-            ..cron(2)
-        })?;
+        tx.insert_cron(&Cron { thread_id: Some(thread_id(1)), on_run_completed: None, ..cron(2) })?;
         let end_time = Some(at(500));
         let off = Cron { assistant_id: assistant_id(2), enabled: false, end_time, ..cron(3) };
         tx.insert_cron(&off)
@@ -126,7 +122,8 @@ pub async fn inserted_comes_back(storage: &dyn Storage) {
 
 pub async fn update_and_delete(storage: &dyn Storage) {
     add(storage).await;
-    let changed = Cron { schedule: "@daily".into(), enabled: false, end_time: Some(at(9)), ..cron(1) };
+    let changed =
+        Cron { schedule: "@daily".into(), enabled: false, end_time: Some(at(9)), ..cron(1) };
     let given = changed.clone();
     write(storage, move |tx| {
         assert!(tx.update_cron(EVERYBODY, &given)?);
@@ -139,7 +136,10 @@ pub async fn update_and_delete(storage: &dyn Storage) {
     .await;
     let get = |n| read(storage, move |tx| tx.get_cron(EVERYBODY, cron_id(n)));
     assert_eq!(get(1).await, Some(changed));
-    assert_eq!(get(2).await.map(|cron| (cron.next_run_date, cron.updated_at)), Some((None, at(48))));
+    assert_eq!(
+        get(2).await.map(|cron| (cron.next_run_date, cron.updated_at)),
+        Some((None, at(48)))
+    );
     assert_eq!(get(3).await, None);
 }
 
@@ -147,7 +147,10 @@ pub async fn search_filters(storage: &dyn Storage) {
     add(storage).await;
     let by = |filter| found(storage, filter, OLDEST_FIRST, ALL);
     assert_eq!(by(Filter::default()).await, [1, 2, 3]);
-    assert_eq!(by(Filter { assistant_id: Some(assistant_id(1)), ..Filter::default() }).await, [1, 2]);
+    assert_eq!(
+        by(Filter { assistant_id: Some(assistant_id(1)), ..Filter::default() }).await,
+        [1, 2]
+    );
     assert_eq!(by(Filter { thread_id: Some(thread_id(1)), ..Filter::default() }).await, [2]);
     assert_eq!(by(Filter { enabled: Some(true), ..Filter::default() }).await, [1, 2]);
     assert_eq!(by(Filter { enabled: Some(false), ..Filter::default() }).await, [3]);
