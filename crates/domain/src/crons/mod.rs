@@ -1,6 +1,6 @@
-//! Crons: create, get, patch, delete, search, count; [`scheduler`] lets them fire.
+//! Crons: create, get, patch, delete, search, count; `scheduler` lets them fire.
 //!
-//! [`schedule`] knows when, [`payload`] with what. docs/crons.md says it for users.
+//! `schedule` knows when, `payload` with what. docs/crons.md says it for users.
 //!
 //! Source: reference/assistants-crons-store-system.md, section 2.
 
