@@ -35,7 +35,7 @@ impl User {
 }
 
 /// What an authenticator is shown of a request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Credentials {
     /// Upper case; `GET` for a WebSocket.
     pub method: String,
@@ -45,6 +45,14 @@ pub struct Credentials {
     pub query: String,
     /// Names in lower case, in the order in which they were sent.
     pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for Credentials {
+    /// Names of headers alone, and no query: their values are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        write!(f, "Credentials({} {}, headers {names:?})", self.method, self.path)
+    }
 }
 
 impl Credentials {
