@@ -145,9 +145,7 @@ fn find<'a>(claims: &'a Map, name: &str) -> Option<&'a Value> {
 fn words(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) => Some(text.split_whitespace().map(str::to_owned).collect()),
-        Value::Array(list) => {
-            list.iter().map(|word| word.as_str().map(str::to_owned)).collect()
-        }
+        Value::Array(list) => list.iter().map(|word| word.as_str().map(str::to_owned)).collect(),
         _ => None,
     }
 }
@@ -235,7 +233,10 @@ mod tests {
             "email": "ann@x", "org": {"id": 1}, "secret": "not listed",
         });
         let user = judge(&rules, claims).unwrap();
-        assert_eq!((user.identity.as_str(), &*user.permissions), ("ann", &["admin".to_owned()][..]));
+        assert_eq!(
+            (user.identity.as_str(), &*user.permissions),
+            ("ann", &["admin".to_owned()][..])
+        );
         assert_eq!(
             Value::Object(user.fields),
             json!({"identity": "ann", "is_authenticated": true, "display_name": "Ann",

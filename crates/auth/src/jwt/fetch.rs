@@ -133,7 +133,9 @@ mod tests {
 
     #[test]
     fn keys_are_fetched_encrypted_or_from_this_machine() {
-        for right in ["https://i/keys", "http://localhost:1/k", "http://127.0.0.1/k", "http://[::1]/k"] {
+        for right in
+            ["https://i/keys", "http://localhost:1/k", "http://127.0.0.1/k", "http://[::1]/k"]
+        {
             assert!(address(right, false).is_ok(), "{right}");
         }
         assert!(address("http://issuer.internal/k", false).unwrap_err().contains("allow_http"));

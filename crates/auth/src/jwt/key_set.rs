@@ -36,7 +36,9 @@ impl KeySet {
         let keys: Vec<_> =
             document.keys.into_iter().filter_map(VerifyingKey::read).map(Arc::new).collect();
         if keys.is_empty() {
-            return Err("no key in this JWK set can check signatures of the known algorithms".into());
+            return Err(
+                "no key in this JWK set can check signatures of the known algorithms".into()
+            );
         }
         Ok(Self(keys))
     }

@@ -1,7 +1,7 @@
 //! A token in its three parts. Nothing here is trusted yet.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use agent_server_domain::storage::Map;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::Value;
 

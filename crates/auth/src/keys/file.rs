@@ -171,7 +171,10 @@ impl KeyFile {
     }
 
     /// Reads, changes and replaces the file while nobody else does.
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<Key>) -> Result<T, Error>) -> Result<T, Error> {
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Vec<Key>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let unwritable = |error: io::Error| {
             Error::KeyFile(format!("{} cannot be changed: {error}", self.path().display()))
         };
