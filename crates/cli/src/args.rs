@@ -6,6 +6,12 @@ use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
 
 use crate::config::log::Level;
 
+mod auth;
+mod keys;
+
+pub(crate) use auth::AuthArgs;
+pub(crate) use keys::{CreateArgs, FolderArgs, KeysCommand};
+
 /// A self-hosted Agent Server: runs the graphs of a langgraph.json and serves the Agent Server API.
 #[derive(Debug, Parser)]
 #[command(name = "agent-server", version, about, max_term_width = 110)]
@@ -27,6 +33,9 @@ pub(crate) enum Command {
     Validate(ValidateArgs),
     /// Look a data folder over and list what is wrong in it; nothing is changed
     Doctor(DoctorArgs),
+    /// Make, list and revoke the API keys of a server, beside it or without it
+    #[command(subcommand)]
+    Keys(KeysCommand),
 }
 
 /// What `dev` takes: what every server takes, and what suits a workplace.
@@ -109,6 +118,9 @@ pub(crate) struct ServerArgs {
     /// Most bytes of events that a run keeps in memory for its listeners [default: 67108864]
     #[arg(long, value_name = "BYTES", env = "AGENT_SERVER_LOG_BYTES")]
     pub(crate) log_bytes: Option<usize>,
+    /// Who may ask.
+    #[command(flatten)]
+    pub(crate) auth: AuthArgs,
 }
 
 /// What `validate` takes.

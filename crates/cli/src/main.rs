@@ -7,9 +7,11 @@
 mod args;
 mod banner;
 mod config;
+mod data_folder;
 mod doctor;
 mod env;
 mod graphs;
+mod keys;
 mod late;
 mod listen;
 mod ports;
@@ -60,5 +62,6 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Validate(args) => validate::run(&args.config),
         Command::Doctor(args) => doctor::run(&args.data_dir),
+        Command::Keys(command) => keys::run(command),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use agent_server_domain::Domain;
+use agent_server_domain::{Domain, ports::Clock};
 use agent_server_storage_sqlite::Sqlite;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,11 +16,12 @@ use crate::{
     args::DevArgs,
     banner::{Banner, say},
     config::{Settings, find_project, project::Project, unsupported},
+    data_folder,
     env::Env,
     graphs::GraphHosts,
     listen,
     ports::{FreshIds, SystemClock},
-    refusal::Result,
+    refusal::{Refusal, Result},
     workers::{self, Workers},
 };
 
@@ -95,7 +96,8 @@ async fn serve(
     let mut signals = Signals::listen()?;
     let bound = listen::bind(&settings.http).await?;
     let storage = open_storage(&settings.data_dir)?;
-    let clock = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let authenticator = authenticator(&settings, &clock)?;
     let domain = Domain::new(storage, clock, Arc::new(FreshIds), settings.runs.clone());
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     domain.start(Arc::clone(&hosts.all)).await.context("the data cannot be used")?;
@@ -103,6 +105,7 @@ async fn serve(
     let options = agent_server_server::Options {
         max_body_bytes: settings.http.max_body_bytes,
         langgraph_version: workers::langgraph_version,
+        cors: settings.http.cors.clone(),
     };
     let router = agent_server_server::router(domain.clone(), options);
     let stop = domain.stopping();
@@ -119,7 +122,9 @@ async fn serve(
         workers: (settings.workers.processes, settings.workers.jobs_per_worker),
         studio_url: args.studio_url.as_deref(),
     });
-    if !settings.http.is_local() {
+    if let Some(builtin) = &authenticator {
+        tracing::info!("whoever asks must show who they are: {}", builtin.describe());
+    } else if !settings.http.is_local() {
         tracing::warn!(
             "whoever can reach {} can run the graphs: nobody is asked who they are",
             bound.address
@@ -184,16 +189,20 @@ async fn serve(
 }
 
 fn open_storage(folder: &Path) -> Result<Arc<Sqlite>> {
-    let is_new = !folder.exists();
-    let storage = Sqlite::open(folder, agent_server_storage_sqlite::Options::default())?;
-    if is_new {
-        // Data do not belong into a repository; who wants them there removes the file.
-        let ignore = folder.join(".gitignore");
-        if let Err(error) = std::fs::write(&ignore, "*\n") {
-            tracing::debug!("{}: {error}", ignore.display());
-        }
+    data_folder::make(folder)?;
+    Ok(Sqlite::open(folder, agent_server_storage_sqlite::Options::default())?)
+}
+
+/// Who decides who asks, if anybody does.
+fn authenticator(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<agent_server_auth::Builtin>>> {
+    let Some(options) = &settings.auth else { return Ok(None) };
+    match agent_server_auth::Builtin::start(options, clock) {
+        Ok(builtin) => Ok(Some(Arc::new(builtin))),
+        Err(error) => Err(Refusal::usage(format!("nobody could be let in: {error}")).into()),
     }
-    Ok(storage)
 }
 
 /// Requests to stop.

@@ -5,6 +5,7 @@
 
 pub mod api;
 mod convert;
+mod cors;
 mod disconnect;
 mod docs;
 pub mod error;
@@ -12,6 +13,8 @@ pub mod not_implemented;
 mod serve;
 mod sse;
 mod wait;
+
+use std::sync::Arc;
 
 use agent_server_domain::Domain;
 use axum::{
@@ -21,12 +24,10 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderName, Method, header};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{Any, CorsLayer},
-};
+use http::{Method, header};
+use tower_http::catch_panic::CatchPanicLayer;
 
+pub use cors::{Cors, Origins};
 pub use serve::serve;
 
 /// What the server is told at start-up.
@@ -36,11 +37,13 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// Version of the installed graph library, for `/info`; unknown until a worker has said hello.
     pub langgraph_version: fn() -> Option<String>,
+    /// Which pages of other origins may call.
+    pub cors: Cors,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_body_bytes: 314_572_800, langgraph_version: || None }
+        Self { max_body_bytes: 314_572_800, langgraph_version: || None, cors: Cors::default() }
     }
 }
 
@@ -50,13 +53,15 @@ pub const API_VERSION: &str = "0.16.7";
 /// The whole server as a router.
 pub fn router(domain: Domain, options: Options) -> Router {
     let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
+    let cors = Arc::new(options.cors.clone());
     let routes = agent_server_api::router(api::Api::new(domain, options), limits);
     routes
         .layer(middleware::from_fn(to_the_end))
         .layer(CatchPanicLayer::custom(|_| {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }))
-        .layer(cors())
+        .layer(cors.layer())
+        .layer(middleware::from_fn_with_state(cors, cors::refuse))
         .layer(middleware::map_response(name_server))
 }
 
@@ -85,24 +90,4 @@ async fn name_server(mut response: Response) -> Response {
         HeaderValue::from_static(concat!("agent-server/", env!("CARGO_PKG_VERSION")));
     response.headers_mut().insert(header::SERVER, NAME);
     response
-}
-
-/// Any origin may call, and read the headers that clients need to page and to reconnect.
-fn cors() -> CorsLayer {
-    let exposed = ["x-pagination-total", "x-pagination-next", "content-location", "location"];
-    let methods = [
-        Method::GET,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::HEAD,
-    ];
-    CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods(methods)
-        .allow_headers(tower_http::cors::AllowHeaders::mirror_request())
-        .expose_headers(exposed.map(HeaderName::from_static))
-        .max_age(std::time::Duration::from_secs(600))
 }

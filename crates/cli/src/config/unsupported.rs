@@ -14,12 +14,11 @@ const PROTECTING: [(&str, &str); 2] = [("auth", "path"), ("encryption", "path")]
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
-const ADDING: [(&str, &str); 11] = [
+const ADDING: [(&str, &str); 10] = [
     ("store", "index"),
     ("store", "ttl"),
     ("checkpointer", "backend"),
     ("http", "app"),
-    ("http", "cors"),
     ("http", "mount_prefix"),
     ("http", "configurable_headers"),
     ("http", "middleware_order"),
@@ -28,12 +27,11 @@ const ADDING: [(&str, &str); 11] = [
     ("priority", "path"),
 ];
 /// Variables of the same kind: those that protect, and those that choose another storage.
-const VARIABLES: [(&str, bool); 5] = [
+const VARIABLES: [(&str, bool); 4] = [
     ("LANGGRAPH_AES_KEY", true),
     ("DATABASE_URI", false),
     ("POSTGRES_URI", false),
     ("MOUNT_PREFIX", false),
-    ("CORS_CONFIG", false),
 ];
 
 /// Warnings about settings of the project that are not carried out.
