@@ -75,7 +75,8 @@ mod tests {
     use super::*;
 
     fn http(port: Option<u16>, default_port: u16) -> Http {
-        Http { host: "127.0.0.1".into(), port, default_port, max_body_bytes: 1 }
+        let (host, cors) = ("127.0.0.1".into(), agent_server_server::Cors::default());
+        Http { host, port, default_port, max_body_bytes: 1, cors }
     }
 
     #[tokio::test]
