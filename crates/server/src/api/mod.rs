@@ -53,7 +53,7 @@ const PAGINATION_NEXT: HeaderName = HeaderName::from_static("x-pagination-next")
 
 /// Who asks. Everybody may touch everything until authentication is configured.
 fn caller(cx: &Context) -> Caller {
-    Caller { scope: Scope::Unrestricted, user: None, request_id: cx.request_id.clone() }
+    Caller { scope: Scope::server(), user: None, request_id: cx.request_id.clone() }
 }
 
 /// Names given as repeated values, as a JSON array in one value, or both.
