@@ -41,6 +41,9 @@ pub(crate) struct DevArgs {
     /// Never install anything: what the project needs must be there
     #[arg(long, env = "AGENT_SERVER_OFFLINE", value_parser = BoolishValueParser::new())]
     pub(crate) offline: bool,
+    /// Let requests that say they come from Studio pass without credentials; only on an address of this machine
+    #[arg(long, env = "AGENT_SERVER_TRUST_STUDIO", value_parser = BoolishValueParser::new())]
+    pub(crate) trust_studio: bool,
     /// Address of a LangGraph Studio; its link for this server is printed
     #[arg(long, value_name = "URL", env = "AGENT_SERVER_STUDIO_URL")]
     pub(crate) studio_url: Option<String>,

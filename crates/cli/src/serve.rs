@@ -14,13 +14,14 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     Mode,
     args::DevArgs,
+    auth::LateAuth,
     banner::{Banner, say},
     config::{Settings, find_project, project::Project, unsupported},
     env::Env,
     graphs::GraphHosts,
     listen,
     ports::{FreshIds, SystemClock},
-    refusal::Result,
+    refusal::{Refusal, Result},
     workers::{self, Workers},
 };
 
@@ -100,9 +101,16 @@ async fn serve(
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     domain.start(Arc::clone(&hosts.all)).await.context("the data cannot be used")?;
 
+    let auth = project.auth.is_some().then(|| Arc::new(LateAuth::new()));
     let options = agent_server_server::Options {
         max_body_bytes: settings.http.max_body_bytes,
         langgraph_version: workers::langgraph_version,
+        auth: agent_server_server::Auth {
+            authenticator: auth.clone().map(|auth| auth as _),
+            authorizer: auth.clone().map(|auth| auth as _),
+            trusts_studio: trusts_studio(args, &project, &settings)?,
+            openapi: project.auth.as_ref().and_then(|auth| auth.openapi.clone()),
+        },
     };
     let router = agent_server_server::router(domain.clone(), options);
     let stop = domain.stopping();
@@ -119,7 +127,7 @@ async fn serve(
         workers: (settings.workers.processes, settings.workers.jobs_per_worker),
         studio_url: args.studio_url.as_deref(),
     });
-    if !settings.http.is_local() {
+    if auth.is_none() && !settings.http.is_local() {
         tracing::warn!(
             "whoever can reach {} can run the graphs: nobody is asked who they are",
             bound.address
@@ -136,6 +144,7 @@ async fn serve(
         address: bound.address,
         sink: domain.sink(),
         hosts,
+        auth: auth.clone(),
     };
     let mut workers = AbortOnDropHandle::new(tokio::spawn(workers.run()));
 
@@ -169,6 +178,9 @@ async fn serve(
             domain.drain().await;
         }
         stop.cancel();
+        if let Some(auth) = &auth {
+            auth.shutdown().await;
+        }
         tokio::pin!(drained);
         // Who still waits after that waits for a worker, which is ended now.
         if tokio::time::timeout(SHORT_REQUESTS, &mut drained).await.is_ok() {
@@ -181,6 +193,25 @@ async fn serve(
         () = stopping => outcome,
         () = signals.next() => std::process::exit(INTERRUPTED),
     }
+}
+
+/// Whether Studio is let in without credentials: where it was asked for, and nobody else can reach the server.
+fn trusts_studio(args: &DevArgs, project: &Project, settings: &Settings) -> Result<bool> {
+    if !args.trust_studio || project.auth.is_none() {
+        return Ok(false);
+    }
+    if !settings.http.is_local() {
+        return Err(Refusal::usage(format!(
+            "--trust-studio lets everybody in who can reach the server; it is for addresses of this machine, not {}",
+            settings.http.host
+        ))
+        .into());
+    }
+    let is_refused = project.auth.as_ref().is_some_and(|auth| auth.refuses_studio);
+    if is_refused {
+        tracing::warn!("--trust-studio has no effect: the project sets auth.disable_studio_auth");
+    }
+    Ok(!is_refused)
 }
 
 fn open_storage(folder: &Path) -> Result<Arc<Sqlite>> {

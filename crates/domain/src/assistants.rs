@@ -203,16 +203,11 @@ impl Domain {
             .await
     }
 
-    /// Whether the assistant that a run asks for, by its id or that of its graph, is one that the server made for a graph:
-    /// everybody may run those.
+    /// Whether an assistant is one that the server made for a graph: everybody may run those.
     ///
     /// # Errors
     /// Storage failed.
-    pub async fn is_system_assistant(&self, text: &str) -> Result<bool> {
-        let by_name = self.graph(text).map(|_| default_assistant_id(text));
-        let Some(id) = by_name.or_else(|| Uuid::try_parse(text).ok().map(Into::into)) else {
-            return Ok(false);
-        };
+    pub async fn is_system_assistant(&self, id: AssistantId) -> Result<bool> {
         if !self.is_default(id) {
             return Ok(false);
         }
@@ -394,22 +389,29 @@ impl Domain {
         Ok((assistant.graph_id, answer.json))
     }
 
-    /// The drawable graph of an assistant; `id` may be a graph id.
+    /// The assistant whose graph is to be drawn; `text` may be a graph id.
     ///
     /// # Errors
-    /// `NotFound`, `Invalid` for text that is neither, or what the host says.
+    /// `Invalid` for text that is neither.
+    pub fn drawn_assistant(&self, text: &str) -> Result<AssistantId> {
+        if self.graph(text).is_some() {
+            return Ok(default_assistant_id(text));
+        }
+        Uuid::try_parse(text)
+            .map(Into::into)
+            .map_err(|_| Error::Invalid("Invalid assistant ID: must be a UUID".into()))
+    }
+
+    /// The drawable graph of an assistant.
+    ///
+    /// # Errors
+    /// `NotFound`, or what the host says.
     pub async fn assistant_drawing(
         &self,
         caller: &Caller,
-        id: &str,
+        id: AssistantId,
         xray: Xray,
     ) -> Result<RawJson> {
-        let id = match self.graph(id) {
-            Some(_) => default_assistant_id(id),
-            None => Uuid::try_parse(id)
-                .map_err(|_| Error::Invalid("Invalid assistant ID: must be a UUID".into()))?
-                .into(),
-        };
         let assistant = self.get_assistant(caller, id).await?;
         self.ready_graph(&assistant.graph_id)?;
         let question = Question::Drawing { config: RawJson::of(&assistant.config), xray };

@@ -4,6 +4,7 @@
 //! Handlers are in [`api`], a file per tag of the document; [`error`] alone knows status codes, `sse` alone frames events.
 
 pub mod api;
+mod auth;
 mod convert;
 mod disconnect;
 mod docs;
@@ -27,6 +28,7 @@ use tower_http::{
     cors::{Any, CorsLayer},
 };
 
+pub use auth::Auth;
 pub use serve::serve;
 
 /// What the server is told at start-up.
@@ -36,11 +38,13 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// Version of the installed graph library, for `/info`; unknown until a worker has said hello.
     pub langgraph_version: fn() -> Option<String>,
+    /// Who decides about requests.
+    pub auth: Auth,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_body_bytes: 314_572_800, langgraph_version: || None }
+        Self { max_body_bytes: 314_572_800, langgraph_version: || None, auth: Auth::default() }
     }
 }
 
@@ -50,9 +54,14 @@ pub const API_VERSION: &str = "0.16.7";
 /// The whole server as a router.
 pub fn router(domain: Domain, options: Options) -> Router {
     let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
-    let routes = agent_server_api::router(api::Api::new(domain, options), limits);
+    let auth = options.auth.clone();
+    let mut routes = agent_server_api::router(api::Api::new(domain, options), limits)
+        .layer(middleware::from_fn(to_the_end));
+    if auth.authenticator.is_some() {
+        // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
+        routes = routes.layer(middleware::from_fn_with_state(auth, auth::authenticate));
+    }
     routes
-        .layer(middleware::from_fn(to_the_end))
         .layer(CatchPanicLayer::custom(|_| {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }))

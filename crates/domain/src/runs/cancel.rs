@@ -25,7 +25,8 @@ pub enum CancelAction {
 }
 
 impl CancelAction {
-    fn word(self) -> &'static str {
+    /// As the wire names it.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Interrupt => "interrupt",
             Self::Rollback => "rollback",

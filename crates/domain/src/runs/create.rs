@@ -234,7 +234,10 @@ impl Domain {
     }
 
     /// A graph id stands for its default assistant, anything else must be a UUID.
-    fn resolve_assistant(&self, text: &str) -> Result<AssistantId> {
+    ///
+    /// # Errors
+    /// `Invalid` for what is neither.
+    pub fn resolve_assistant(&self, text: &str) -> Result<AssistantId> {
         if self.graph(text).is_some() {
             return Ok(default_assistant_id(text));
         }
