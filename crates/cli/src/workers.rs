@@ -7,7 +7,7 @@ use std::{
 };
 
 use agent_server_domain::ports::{GraphInfo, GraphStatus, RunSink};
-use agent_server_worker::{CustomAuth, GraphSpec, Options, Pool};
+use agent_server_worker::{AuthSettings, CustomAuth, GraphSpec, Options, Pool};
 
 use crate::{
     Mode,
@@ -65,10 +65,13 @@ impl Workers {
         // Before anything is loaded: what is saved while it loads is a change, too. Built-in graphs do not change.
         let follows = self.reload && self.project.file.is_some();
         let watch = follows.then(|| Watch::start(&self.project, &self.settings.data_dir));
-        let (auth, graphs) = tokio::join!(self.start(), self.announce());
-        if self.mode == Mode::Serve {
-            auth.map_err(Refusal::graphs)?;
-        }
+        let started = async {
+            match (self.mode, self.start().await) {
+                (Mode::Serve, Err(cause)) => Err(Refusal::graphs(cause)),
+                _ => Ok(()),
+            }
+        };
+        let ((), graphs) = tokio::try_join!(started, async { Ok(self.announce().await) })?;
         let failed = |graph: &GraphInfo| matches!(graph.status, GraphStatus::Failed(_));
         if self.mode == Mode::Serve && graphs.iter().all(failed) {
             return Err(Refusal::graphs("no graph could be loaded").into());
@@ -127,7 +130,9 @@ impl Workers {
     fn start_auth(&self, options: &Options) -> Result<Option<Arc<CustomAuth>>, String> {
         let (Some(auth), Some(late)) = (&self.project.auth, &self.auth) else { return Ok(None) };
         let options = Options { auth: auth.source.python_spec(), ..options.clone() };
-        let started = CustomAuth::start(options, auth.settings.clone());
+        let limit = Duration::from_secs(self.settings.workers.auth_timeout_seconds);
+        let settings = AuthSettings { limit, ..auth.settings.clone() };
+        let started = CustomAuth::start(options, settings);
         let auth = Arc::new(started.map_err(|error| error.to_string())?);
         late.arrived(Arc::clone(&auth));
         Ok(Some(auth))

@@ -100,11 +100,11 @@ async def search(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> Any:
             return {"$or": [{"owner": "alice"}]}
         case "conflict":
             raise Auth.exceptions.HTTPException(409, "later", {"X-Foo": "bar"})
-        case "assertion":
+        case "not-you":
             raise AssertionError("not you")
         case "assert":
             assert name != "assert", "not you either"
-        case "value":
+        case "bad-value":
             raise ValueError("bad value")
         case "error":
             raise RuntimeError("secret of ours")

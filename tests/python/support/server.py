@@ -70,11 +70,13 @@ class Server:
         self,
         folder: Path,
         env: dict[str, str] | None = None,
-        project: Path = PROJECT,
+        config: Path = PROJECT / "langgraph.json",
         headers: dict[str, str] | None = None,
+        more: tuple[str, ...] = (),
     ) -> None:
-        self.project = project
+        self.config = config
         self.headers = headers
+        self.more = more
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = free_port()
@@ -88,7 +90,7 @@ class Server:
             str(binary()),
             "dev",
             "--config",
-            str(self.project / "langgraph.json"),
+            str(self.config),
             "--port",
             str(self.port),
             "--data-dir",
@@ -97,6 +99,7 @@ class Server:
             sys.executable,
             "--no-reload",
             "--offline",
+            *self.more,
         ]
 
     def start(self) -> "Server":

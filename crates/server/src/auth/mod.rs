@@ -6,6 +6,7 @@
 //! Source: reference/auth-webhooks-encryption.md, parts 1 and 2.
 
 mod access;
+mod drain;
 mod open;
 mod refusal;
 
@@ -20,7 +21,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 pub(crate) use access::{Access, allowed};
@@ -71,8 +72,12 @@ pub(crate) async fn authenticate(
             match auth.user_of(&credentials).await {
                 Ok(user) => Some(Arc::new(user)),
                 Err(refusal) => {
-                    let refusal = for_protocol(&credentials, refusal);
-                    return Refused(refusal).into_response();
+                    let mut answer = Refused(for_protocol(&credentials, refusal)).into_response();
+                    if !drain::drain(request.into_body()).await {
+                        let close = HeaderValue::from_static("close");
+                        answer.headers_mut().insert(header::CONNECTION, close);
+                    }
+                    return answer;
                 }
             }
         }
