@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
 
 from support.server import PROJECT, Server, binary
 
@@ -56,13 +57,25 @@ async def status(server: Server, headers: dict[str, str], path: str = "/threads/
     return answer.status_code
 
 
+async def user(client: LangGraphClient) -> dict:
+    """The user as a run knows them, who may read and write."""
+    thread = (await client.threads.create())["thread_id"]
+    assert (await client.runs.wait(thread, "context", input={}))["seen"]
+    known = (await client.runs.list(thread))[0]["kwargs"]["config"]["configurable"]
+    assert known["langgraph_auth_permissions"] == ["read", "write"]
+    assert known["langgraph_auth_user_id"] == known["langgraph_auth_user"]["identity"]
+    return known["langgraph_auth_user"]
+
+
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Makes servers that ask who one is; `headers` are what their readiness is asked with."""
     servers: list[Server] = []
 
     def make(env: dict[str, str] | None = None, **headers: str) -> Server:
-        servers.append(Server(tmp_path, env, headers={name.replace("_", "-"): text for name, text in headers.items()}))
+        env = {"AGENT_SERVER_LOG_LEVEL": "debug"} | (env or {})
+        headers = {name.replace("_", "-"): text for name, text in headers.items()}
+        servers.append(Server(tmp_path, env, headers=headers))
         return servers[-1]
 
     yield make
@@ -102,10 +115,7 @@ async def test_a_key_opens_the_server_until_it_is_revoked(guarded, tmp_path):
     # That keys were made is enough: nobody makes one to leave the door open.
     server = guarded(x_api_key=key).start()
     async with get_client(url=server.url, api_key=key) as client:
-        thread = (await client.threads.create())["thread_id"]
-        state = await client.runs.wait(thread, "context", input={})
-        seen = state["seen"]["configurable"]
-        assert (seen["langgraph_auth_user_id"], seen["langgraph_auth_permissions"]) == ("bob", ["read", "write"])
+        assert await user(client) == {"identity": "bob", "is_authenticated": True, "display_name": "bob"}
     assert await status(server, {"authorization": f"Bearer {key}"}) == 200
     for headers in (
         {},
@@ -165,10 +175,8 @@ async def test_tokens_of_the_issuer_open_the_server(guarded, issuer, tmp_path):
     }
     server = guarded(env, authorization=f"Bearer {TOKEN}").start()
     async with get_client(url=server.url, api_key=None, headers={"authorization": f"Bearer {TOKEN}"}) as client:
-        thread = (await client.threads.create())["thread_id"]
-        state = await client.runs.wait(thread, "context", input={})
-        seen = state["seen"]["configurable"]
-        assert (seen["langgraph_auth_user_id"], seen["langgraph_auth_permissions"]) == ("ann", ["read", "write"])
+        expected = {"identity": "ann", "is_authenticated": True, "display_name": "ann", "email": "ann@x.test"}
+        assert await user(client) == expected
     for token in (EXPIRED, OTHERS, TOKEN[:-4] + "AAAA", HEAD.replace("EdDSA", "none") + "e30."):
         assert await status(server, {"authorization": f"Bearer {token}"}) == 401
     # What SDKs find in the environment and send beside the token does not disturb.

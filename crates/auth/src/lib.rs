@@ -19,8 +19,10 @@ use std::{path::PathBuf, sync::Arc};
 use agent_server_domain::{
     auth::{Authenticator, Credentials, Refusal, User},
     ports::Clock,
+    storage::Map,
 };
 use async_trait::async_trait;
+use serde_json::{Value, json};
 
 use credential::Presented;
 use jwt::Jwt;
@@ -67,6 +69,23 @@ impl Builtin {
         let keys = self.keys.as_ref().map(Keys::describe);
         let jwt = self.jwt.as_ref().map(Jwt::describe);
         keys.into_iter().chain(jwt).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What clients are told in the served document: the members `securitySchemes` and `security` of OpenAPI.
+    pub fn document(&self) -> Map {
+        let key = json!({"type": "apiKey", "in": "header", "name": "x-api-key"});
+        let bearer = match self.jwt {
+            Some(_) => json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}),
+            None => json!({"type": "http", "scheme": "bearer"}),
+        };
+        let schemes = [("apiKey", self.keys.is_some(), key), ("bearer", true, bearer)];
+        let (mut known, mut security) = (Map::new(), Vec::new());
+        for (name, _, scheme) in schemes.into_iter().filter(|(_, is_there, _)| *is_there) {
+            known.insert(name.into(), scheme);
+            security.push(json!({name: []}));
+        }
+        let members = [("securitySchemes", Value::Object(known)), ("security", security.into())];
+        members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
     }
 }
 

@@ -50,6 +50,9 @@ pub(crate) struct DevArgs {
     /// Never install anything: what the project needs must be there
     #[arg(long, env = "AGENT_SERVER_OFFLINE", value_parser = BoolishValueParser::new())]
     pub(crate) offline: bool,
+    /// Let requests that say they come from Studio pass without credentials; only on an address of this machine
+    #[arg(long, env = "AGENT_SERVER_TRUST_STUDIO", value_parser = BoolishValueParser::new())]
+    pub(crate) trust_studio: bool,
     /// Address of a LangGraph Studio; its link for this server is printed
     #[arg(long, value_name = "URL", env = "AGENT_SERVER_STUDIO_URL")]
     pub(crate) studio_url: Option<String>,
@@ -91,6 +94,9 @@ pub(crate) struct ServerArgs {
     /// Memory at which a worker process is replaced by a fresh one, MB; looked at when a run ends [default: never]
     #[arg(long, value_name = "MB", env = "AGENT_SERVER_WORKER_MAX_MEMORY_MB", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) worker_max_memory_mb: Option<u64>,
+    /// How long a handler of the project's authentication may take, seconds [default: 15]
+    #[arg(long, value_name = "SECONDS", env = "AGENT_SERVER_AUTH_TIMEOUT_SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) auth_timeout_seconds: Option<u64>,
     /// Least important level that is logged [default: info]
     #[arg(long, alias = "server-log-level", value_name = "LEVEL", env = "AGENT_SERVER_LOG_LEVEL")]
     pub(crate) log_level: Option<Level>,

@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
 
 mod args;
+mod auth;
 mod banner;
 mod config;
 mod data_folder;

@@ -4,6 +4,7 @@
 //! Handlers are in [`api`], a file per tag of the document; [`error`] alone knows status codes, `sse` alone frames events.
 
 pub mod api;
+mod auth;
 mod convert;
 mod cors;
 mod disconnect;
@@ -27,6 +28,7 @@ use axum::{
 use http::{Method, header};
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use auth::Auth;
 pub use cors::{Cors, Origins};
 pub use serve::serve;
 
@@ -39,11 +41,18 @@ pub struct Options {
     pub langgraph_version: fn() -> Option<String>,
     /// Which pages of other origins may call.
     pub cors: Cors,
+    /// Who decides about requests.
+    pub auth: Auth,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_body_bytes: 314_572_800, langgraph_version: || None, cors: Cors::default() }
+        Self {
+            max_body_bytes: 314_572_800,
+            langgraph_version: || None,
+            cors: Cors::default(),
+            auth: Auth::default(),
+        }
     }
 }
 
@@ -54,9 +63,14 @@ pub const API_VERSION: &str = "0.16.7";
 pub fn router(domain: Domain, options: Options) -> Router {
     let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
     let cors = Arc::new(options.cors.clone());
-    let routes = agent_server_api::router(api::Api::new(domain, options), limits);
+    let auth = options.auth.clone();
+    let mut routes = agent_server_api::router(api::Api::new(domain, options), limits)
+        .layer(middleware::from_fn(to_the_end));
+    if auth.authenticator.is_some() {
+        // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
+        routes = routes.layer(middleware::from_fn_with_state(auth, auth::authenticate));
+    }
     routes
-        .layer(middleware::from_fn(to_the_end))
         .layer(CatchPanicLayer::custom(|_| {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }))

@@ -2,6 +2,8 @@
 
 use agent_server_domain::auth::{Authenticator as _, Credentials, User};
 
+use serde_json::{Value, json};
+
 use super::{Signer, ann, ask, cause, claims, start, tokens_with};
 use crate::{
     Builtin, Options,
@@ -26,7 +28,7 @@ fn both() -> Both {
     let key = keys.create(new, now).unwrap().1.reveal().to_owned();
     let signer = Signer::ed();
     let jwks = folder.path().join("jwks.json");
-    std::fs::write(&jwks, serde_json::json!({"keys": [signer.jwk("a")]}).to_string()).unwrap();
+    std::fs::write(&jwks, json!({"keys": [signer.jwk("a")]}).to_string()).unwrap();
     let options = Options { keys: Some(keys.path()), ..tokens_with(Source::File(jwks)) };
     let token = signer.token("a", &claims());
     Both { _folder: folder, builtin: start(&options), key, token }
@@ -110,4 +112,19 @@ async fn a_method_that_is_off_knows_nobody() {
     assert_eq!(cause(ask(&builtin, &[("authorization", &token)]).await), unknown);
     let keys_off = tokens_with(Source::File(both._folder.path().join("jwks.json")));
     assert_eq!(cause(ask(&start(&keys_off), &[("x-api-key", &both.key)]).await), unknown);
+}
+
+#[tokio::test]
+async fn the_document_names_the_methods_that_are_on() {
+    let both = both();
+    let key = json!({"type": "apiKey", "in": "header", "name": "x-api-key"});
+    let bearer = json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"});
+    let expected = json!({
+        "securitySchemes": {"apiKey": key, "bearer": bearer},
+        "security": [{"apiKey": []}, {"bearer": []}],
+    });
+    assert_eq!(Value::Object(both.builtin.document()), expected);
+    let tokens = start(&tokens_with(Source::File(both._folder.path().join("jwks.json"))));
+    let expected = json!({"securitySchemes": {"bearer": bearer}, "security": [{"bearer": []}]});
+    assert_eq!(Value::Object(tokens.document()), expected);
 }

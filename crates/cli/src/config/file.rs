@@ -45,6 +45,7 @@ pub(crate) struct Workers {
     pub(crate) jobs_per_worker: Option<u32>,
     pub(crate) max_runs: Option<u64>,
     pub(crate) max_memory_mb: Option<u64>,
+    pub(crate) auth_timeout_seconds: Option<u64>,
 }
 
 /// Table `[runs]`; see [`super::runs`].

@@ -10,11 +10,12 @@ use crate::{
 };
 
 /// Settings that protect something. Where others can reach the server, ignoring one would expose what it protects.
-const PROTECTING: [(&str, &str); 2] = [("auth", "path"), ("encryption", "path")];
+const PROTECTING: [(&str, &str); 1] = [("encryption", "path")];
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
-const ADDING: [(&str, &str); 10] = [
+const ADDING: [(&str, &str); 11] = [
+    ("auth", "allow_langsmith_api_keys"),
     ("store", "index"),
     ("store", "ttl"),
     ("checkpointer", "backend"),
@@ -81,12 +82,12 @@ mod tests {
 
     #[test]
     fn protection_that_is_not_there_is_a_warning_only_at_a_workplace() {
-        let project = project(&json!({"auth": {"path": "./auth.py:auth"}}));
+        let project = project(&json!({"encryption": {"path": "./keys.py:keys"}}));
         let env = Env::default();
         let warnings = check(Mode::Dev, true, &project, &env).unwrap();
         assert_eq!(
             warnings,
-            ["auth.path of langgraph.json is set, but has no effect in this version"]
+            ["encryption.path of langgraph.json is set, but has no effect in this version"]
         );
         assert!(check(Mode::Dev, false, &project, &env).is_err());
         assert!(check(Mode::Serve, true, &project, &env).is_err());

@@ -8,7 +8,7 @@ mod update;
 mod view;
 
 use agent_server_storage::{
-    Cost, Map, RawJson, ThreadId,
+    Cost, Map, RawJson, Scope, ThreadId,
     checkpoints::Filter,
     threads::{Columns, Thread, ThreadStatus},
 };
@@ -57,7 +57,7 @@ impl Domain {
         id: ThreadId,
         at: StateAt,
     ) -> Result<RawJson> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         let wanted = at.clone();
         let stored = self
             .storage()
@@ -122,7 +122,7 @@ impl Domain {
             self.storage()
                 .write(move |tx| {
                     // A run may have started meanwhile: only the state of the head may be kept.
-                    let head = tx.head_checkpoint(&Default::default(), id, "")?;
+                    let head = tx.head_checkpoint(&Scope::server(), id, "")?;
                     if head.as_deref() == Some(&checkpoint) && tx.inflight_runs(id)?.is_empty() {
                         tx.put_live_state(id, &checkpoint, &state)?;
                     }
@@ -144,7 +144,7 @@ impl Domain {
         filter: Filter,
         limit: u32,
     ) -> Result<Vec<RawJson>> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         let ns = filter.ns.clone();
         let cost = if limit <= 20 { Cost::Point } else { Cost::Scan };
         let (thread, rendered) = self

@@ -28,7 +28,7 @@ impl Domain {
         do_nothing: bool,
         supersteps: RawJson,
     ) -> Result<Thread> {
-        let (id, scope) = (thread.thread_id, caller.scope.clone());
+        let (id, scope) = (thread.thread_id, caller.threads.clone());
         let existing = self
             .storage()
             .read(Cost::Point, move |tx| {
@@ -49,7 +49,7 @@ impl Domain {
             Err(error) => return Err(error),
         };
         let now = self.now();
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         self.storage()
             .write(move |tx| {
                 insert(tx, &thread)?;
