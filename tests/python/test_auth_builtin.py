@@ -137,6 +137,8 @@ async def test_a_key_opens_the_server_until_it_is_revoked(guarded, tmp_path):
     content = (folder / "keys.json").read_text()
     (folder / "keys.json").write_text(content[:-20])
     assert await status(server, {"x-api-key": second}) == 401
+    doctor = subprocess.run([str(binary()), "doctor", "--data-dir", str(folder)], capture_output=True, text=True)
+    assert (doctor.returncode, "the key file is damaged" in doctor.stdout) == (1, True)
     (folder / "keys.json").write_text(content)
     assert await status(server, {"x-api-key": second}) == 200
 
@@ -186,6 +188,25 @@ async def test_tokens_of_the_issuer_open_the_server(guarded, issuer, tmp_path):
     log = server.log.read_text()
     assert "expired" in log and "made for another audience" in log
     assert not any(token[-40:] in log for token in (TOKEN, EXPIRED, OTHERS))
+
+
+async def test_browsers_and_the_document_know_of_keys(guarded, tmp_path):
+    key = create(tmp_path / "data", "ci")
+    server = guarded(x_api_key=key).start()
+    page = {"origin": "https://app.example.com"}
+    ask = page | {"access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+        preflight = await http.options("/threads", headers=ask)
+        assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (200, "x-api-key")
+        # A page may read that it was refused.
+        refused = await http.post("/threads", json={}, headers=page)
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "*")
+        document = (await http.get("/openapi.json")).json()
+    assert document["security"] == [{"apiKey": []}, {"bearer": []}]
+    assert document["components"]["securitySchemes"] == {
+        "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        "bearer": {"type": "http", "scheme": "bearer"},
+    }
 
 
 async def test_who_asks_is_not_warned_of(guarded, tmp_path):

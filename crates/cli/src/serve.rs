@@ -109,10 +109,10 @@ async fn serve(
         langgraph_version: workers::langgraph_version,
         cors: settings.http.cors.clone(),
         auth: agent_server_server::Auth {
-            authenticator: auth
-                .clone()
-                .map(|auth| auth as _)
-                .or(built_in.clone().map(|auth| auth as _)),
+            authenticator: match &built_in {
+                Some(built_in) => Some(Arc::clone(built_in) as _),
+                None => auth.clone().map(|auth| auth as _),
+            },
             authorizer: auth.clone().map(|auth| auth as _),
             trusts_studio: trusts_studio(args, &project, &settings)?,
             openapi: match &built_in {

@@ -15,7 +15,7 @@ pub(crate) struct AuthArgs {
     /// Accept JSON Web Tokens of this issuer, exactly as their "iss" says
     #[arg(long, value_name = "ISSUER", env = "AGENT_SERVER_JWT_ISSUER")]
     pub(crate) jwt_issuer: Option<String>,
-    /// Whom tokens must be made for ("aud"), one of these; an empty value accepts tokens for everybody
+    /// Whom tokens must be made for ("aud"), one of these
     #[arg(long, value_name = "NAMES", env = "AGENT_SERVER_JWT_AUDIENCE", value_delimiter = ',')]
     pub(crate) jwt_audience: Option<Vec<String>>,
     /// Address of the issuer's public keys [default: the one that the issuer names]

@@ -60,19 +60,26 @@ fn both(options: &Options) -> String {
 
 fn jwt(from: &Sources<'_>) -> Result<Option<jwt::Options>> {
     let (args, file) = (&from.args.auth, &from.file.auth.jwt);
-    let issuer = args.jwt_issuer.clone().or_else(|| file.issuer.clone());
-    let url = args.jwt_jwks_url.clone().or_else(|| file.jwks_url.clone());
-    let path = args.jwt_jwks_file.clone().or_else(|| file.jwks_file.clone());
+    // A variable that is empty is one that somebody meant to fill: it must not switch a check off.
+    let text = |flag: &Option<String>, file: &Option<String>| {
+        flag.clone().filter(|text| !text.is_empty()).or_else(|| file.clone())
+    };
+    let list = |flag: &Option<Vec<String>>| {
+        let words = flag.iter().flatten().map(|word| word.trim().to_owned());
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+        (!words.is_empty()).then_some(words)
+    };
+    let issuer = text(&args.jwt_issuer, &file.issuer);
+    let url = text(&args.jwt_jwks_url, &file.jwks_url);
+    let path = args.jwt_jwks_file.clone().filter(|path| !path.as_os_str().is_empty());
+    let path = path.or_else(|| file.jwks_file.clone());
     let of_file = file.audience.clone().map(|audience| match audience {
         Words::One(word) => vec![word],
         Words::Many(words) => words,
     });
-    // An empty value of a flag or variable arrives as one empty word.
-    let of_flag = args.jwt_audience.clone();
-    let of_flag = of_flag.map(|words| words.into_iter().filter(|word| !word.is_empty()).collect());
-    let audience = of_flag.or(of_file);
+    let audience = list(&args.jwt_audience).or(of_file);
 
-    let Some(issuer) = issuer.filter(|issuer| !issuer.is_empty()) else {
+    let Some(issuer) = issuer else {
         if url.is_some() || path.is_some() || audience.is_some() || *file != file::Jwt::default() {
             return refuse(
                 "issuer",
@@ -85,7 +92,7 @@ fn jwt(from: &Sources<'_>) -> Result<Option<jwt::Options>> {
         return refuse(
             "audience",
             "it is not set: name the audience of your tokens, so that tokens for others do not count here; an empty \
-             list accepts them all",
+             list in the file accepts them all",
         );
     };
     let keys = match (url, path) {
@@ -107,27 +114,19 @@ fn jwt(from: &Sources<'_>) -> Result<Option<jwt::Options>> {
         return refuse("leeway_seconds", "it is more than an hour");
     }
     let all = || jwt::ALGORITHMS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let pick = |flag: &Option<String>, file: &Option<String>, usual: String| {
-        first([flag.clone(), file.clone()], || usual)
-    };
     Ok(Some(jwt::Options {
         keys,
-        algorithms: first([args.jwt_algorithms.clone(), file.algorithms.clone()], all),
+        algorithms: first([list(&args.jwt_algorithms), file.algorithms.clone()], all),
         claims: jwt::Claims {
             issuer,
             audience,
             leeway_seconds: leeway.unwrap_or(usual.leeway_seconds),
-            identity: pick(&args.jwt_identity_claim, &file.identity_claim, usual.identity),
-            permissions: pick(
-                &args.jwt_permissions_claim,
-                &file.permissions_claim,
-                usual.permissions,
-            ),
-            display_name: args
-                .jwt_display_name_claim
-                .clone()
-                .or_else(|| file.display_name_claim.clone()),
-            keep: first([args.jwt_claims.clone(), file.claims.clone()], Vec::new),
+            identity: text(&args.jwt_identity_claim, &file.identity_claim)
+                .unwrap_or(usual.identity),
+            permissions: text(&args.jwt_permissions_claim, &file.permissions_claim)
+                .unwrap_or(usual.permissions),
+            display_name: text(&args.jwt_display_name_claim, &file.display_name_claim),
+            keep: first([list(&args.jwt_claims), file.claims.clone()], Vec::new),
         },
         timing: jwt::Timing { refresh: refresh.unwrap_or(usual_timing.refresh), ..usual_timing },
         allow_http: args.jwt_allow_http.or(file.allow_http).unwrap_or(false),
@@ -187,7 +186,9 @@ mod tests {
         assert_eq!(usual.claims, claims);
 
         let mut args = ServerArgs::default();
+        // What an empty variable gives does not switch the audience off.
         args.auth.jwt_audience = Some(vec![String::new()]);
+        args.auth.jwt_jwks_url = Some(String::new());
         args.auth.jwt_identity_claim = Some("email".into());
         let more = "\nidentity_claim = \"name\"\nclaims = [\"org\"]\njwks_file = \"k\"";
         let more = jwt(&args, &(toml.to_owned() + more));
@@ -195,7 +196,7 @@ mod tests {
         let claims = jwt::Claims {
             identity: "email".into(),
             keep: vec!["org".into()],
-            audience: vec![],
+            audience: vec!["us".into()],
             ..claims
         };
         assert_eq!(more.claims, claims);
