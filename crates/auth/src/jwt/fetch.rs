@@ -46,7 +46,12 @@ impl Fetch {
             .redirect(redirect::Policy::none())
             .user_agent(concat!("agent-server/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| format!("no connections can be made: {}", chain(&error)))?;
+            .map_err(|error| {
+                format!(
+                    "no connections can be made (are CA certificates installed?): {}",
+                    chain(&error)
+                )
+            })?;
         Ok(Self { http, from, issuer, allow_http })
     }
 

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc};
 use agent_server_domain::{auth::User, ports::Clock};
 use tempfile::TempDir;
 
-use super::{KeyFile, Keys, NewKey, State, secret};
+use super::{Digest, KeyFile, Keys, NewKey, State, secret};
 use crate::tests::Hand;
 
 /// A data folder, a server that looks into it, and a clock.
@@ -87,6 +87,23 @@ fn nearly_right_is_wrong() {
     }
     let nobodys = format!("as_zzzzzzzz_{}", &key[12..]);
     assert_eq!(server.authenticate(&nobodys), Err("there is no API key zzzzzzzz".into()));
+}
+
+#[test]
+fn digests_are_compared_in_constant_time_or_not_at_all() {
+    // Where a type has `==`, the constant of `impl` wins over the trait's.
+    trait Otherwise {
+        const HAS_EQ: bool = false;
+    }
+    struct Probe<T>(std::marker::PhantomData<T>);
+    impl<T> Otherwise for Probe<T> {}
+    #[allow(dead_code, reason = "not used as long as the test is right")]
+    impl<T: PartialEq> Probe<T> {
+        const HAS_EQ: bool = true;
+    }
+    assert_eq!((Probe::<String>::HAS_EQ, Probe::<Digest>::HAS_EQ), (true, false));
+    let digest = Digest::of("a");
+    assert!(digest.is_of("a") && !digest.is_of("b") && !Digest::nobodys().is_of("a"));
 }
 
 #[test]
