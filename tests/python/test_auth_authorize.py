@@ -305,3 +305,18 @@ async def test_who_says_that_the_server_made_an_assistant_makes_it_nobody_elses(
     async with auth.http("bob") as bob:
         answer = await bob.post("/runs/wait", json=TURN | {"assistant_id": pretended["assistant_id"]})
         assert (answer.status_code, answer.json()) == (404, {"detail": "Thread or assistant not found."})
+
+
+async def test_a_graph_is_made_for_its_user(alice, auth):
+    assistant = (await alice.assistants.create("made"))["assistant_id"]
+    drawn = await alice.assistants.get_graph(assistant)
+    assert [node["id"] for node in drawn["nodes"]] == ["__start__", "alice", "__end__"]
+    thread = (await alice.threads.create(graph_id="made"))["thread_id"]
+    updated = await alice.threads.update_state(thread, {"n": 1}, as_node="alice")
+    assert set(updated["checkpoint"]) <= {"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"}
+    state = await alice.threads.get_state(thread, subgraphs=True)
+    assert state["values"] == {"n": 1}
+    assert not any("auth" in key for key in state["metadata"])
+    async with auth.http("root") as root:
+        drawn = (await root.get(f"/assistants/{assistant}/graph")).json()
+        assert [node["id"] for node in drawn["nodes"]] == ["__start__", "root", "__end__"]

@@ -54,10 +54,15 @@ def test_a_server_in_production_does_not_start(project, code, cause):
     assert cause in ended.stderr.splitlines()[-1], ended.stderr
 
 
+def test_a_file_that_is_not_there_is_named(project):
+    ended = serve(project(GOOD, {"path": "./missing.py:auth"}))
+    assert ended.returncode == 3
+    assert "there is no file" in ended.stderr.splitlines()[-1], ended.stderr
+
+
 @pytest.mark.parametrize(
     "auth, cause",
     [
-        ({"path": "./missing.py:auth"}, "there is no file"),
         ({"path": "./who.py"}, "names no variable"),
         ({"path": "./who.ts:auth"}, "JavaScript is not supported"),
         ({"path": "./who.py:auth", "cache": {"ttl_seconds": "long"}}, "auth.cache.ttl_seconds"),

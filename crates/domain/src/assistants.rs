@@ -384,7 +384,7 @@ impl Domain {
     ) -> Result<(String, RawJson)> {
         let assistant = self.get_assistant(caller, id).await?;
         self.ready_graph(&assistant.graph_id)?;
-        let question = Question::Schemas { config: RawJson::of(&assistant.config) };
+        let question = Question::Schemas { config: config_for(caller, &assistant) };
         let answer = self.host().ask(&assistant.graph_id, question).await?;
         Ok((assistant.graph_id, answer.json))
     }
@@ -414,9 +414,20 @@ impl Domain {
     ) -> Result<RawJson> {
         let assistant = self.get_assistant(caller, id).await?;
         self.ready_graph(&assistant.graph_id)?;
-        let question = Question::Drawing { config: RawJson::of(&assistant.config), xray };
+        let question = Question::Drawing { config: config_for(caller, &assistant), xray };
         Ok(self.host().ask(&assistant.graph_id, question).await?.json)
     }
+}
+
+/// The assistant's config with the user in it.
+fn config_for(caller: &Caller, assistant: &Assistant) -> RawJson {
+    let mut config = assistant.config.clone();
+    if caller.user.is_some() {
+        let mut configurable = configurable(&config).cloned().unwrap_or_default();
+        caller.show_user(&mut configurable);
+        config.insert("configurable".into(), Value::Object(configurable));
+    }
+    RawJson::of(&config)
 }
 
 fn default_assistant(

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use agent_server_storage::{Condition, Scope};
+use agent_server_storage::{Condition, Map, Scope};
+use serde_json::Value;
 
 use crate::auth::{Resource, User};
 
@@ -38,6 +39,14 @@ impl Caller {
         let none = Scope::nothing;
         let user = Some(user);
         Self { threads: none(), assistants: none(), crons: none(), store: none(), user, request_id }
+    }
+
+    /// Puts the user into a configurable, for factories that make graphs for their users.
+    pub(crate) fn show_user(&self, configurable: &mut Map) {
+        if let Some(user) = &self.user {
+            let fields = Value::Object(user.fields.clone());
+            configurable.insert("langgraph_auth_user".into(), fields);
+        }
     }
 
     /// Opens a resource as far as `filter` goes. Of several filters all count.

@@ -179,7 +179,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Commits the runs in one transaction, then starts those that were claimed.
+    /// Commits the runs in one transaction, starts those that were claimed, and returns when all are durable.
     async fn create_prepared(&self, prepared: Vec<Prepared>) -> Result<Vec<Created>> {
         let (mut plans, mut slots, mut listeners) = (vec![], vec![], vec![]);
         // Whether a thread is made that has a lifetime for the sake of replays.
@@ -196,9 +196,9 @@ impl Domain {
             plans.push(plan);
         }
         let graphs = self.graphs();
-        let decided = self
+        let (decided, flush) = self
             .storage()
-            .write(move |tx| {
+            .commit(move |tx| {
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
                 plans.into_iter().map(|plan| plan.decide(tx, &known)).collect::<Result<Vec<_>>>()
             })
@@ -225,6 +225,8 @@ impl Domain {
             }
             created.push(Created { run: decided.run, listener });
         }
+        // The graph begins meanwhile; the caller hears of the run only when it cannot be lost any more.
+        flush.await?;
         Ok(created)
     }
 

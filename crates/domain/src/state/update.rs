@@ -54,6 +54,7 @@ impl Domain {
         }
         configurable.insert("thread_id".into(), json!(id.to_string()));
         configurable.insert("graph_id".into(), json!(graph_id));
+        caller.show_user(&mut configurable);
         let config = RawJson::of(&json!({"configurable": configurable}));
         let question = Question::UpdateState {
             thread_id: id,

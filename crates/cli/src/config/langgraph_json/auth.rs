@@ -40,11 +40,6 @@ impl Reader {
         if object.is_empty() {
             return self.refuse("auth.path", format!("'{path}' names no variable"));
         }
-        if let Source::File { path, .. } = &source
-            && !path.is_file()
-        {
-            return self.refuse("auth.path", format!("there is no file {}", path.display()));
-        }
         let openapi = match section.get("openapi") {
             None | Some(Value::Null) => None,
             Some(Value::Object(openapi)) => Some(openapi.clone()),
