@@ -75,8 +75,14 @@ mod tests {
     use super::*;
 
     fn http(port: Option<u16>, default_port: u16) -> Http {
-        let (host, cors) = ("127.0.0.1".into(), agent_server_server::Cors::default());
-        Http { host, port, default_port, max_body_bytes: 1, cors }
+        Http {
+            host: "127.0.0.1".into(),
+            port,
+            default_port,
+            max_body_bytes: 1,
+            metric_prefix: String::new(),
+            cors: agent_server_server::Cors::default(),
+        }
     }
 
     #[tokio::test]

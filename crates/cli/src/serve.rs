@@ -120,6 +120,7 @@ async fn serve(
                 None => project.auth.as_ref().and_then(|auth| auth.openapi.clone()),
             },
         },
+        metric_prefix: settings.http.metric_prefix.clone(),
     };
     let router = agent_server_server::router(domain.clone(), options);
     let stop = domain.stopping();

@@ -10,6 +10,7 @@ mod cors;
 mod disconnect;
 mod docs;
 pub mod error;
+pub mod metrics;
 pub mod not_implemented;
 mod serve;
 mod sse;
@@ -43,6 +44,8 @@ pub struct Options {
     pub cors: Cors,
     /// Who decides about requests.
     pub auth: Auth,
+    /// What the names of our metrics begin with (upstream's `METRIC_PREFIX`).
+    pub metric_prefix: String,
 }
 
 impl Default for Options {
@@ -52,6 +55,7 @@ impl Default for Options {
             langgraph_version: || None,
             cors: Cors::default(),
             auth: Auth::default(),
+            metric_prefix: metrics::PREFIX.into(),
         }
     }
 }
@@ -76,6 +80,7 @@ pub fn router(domain: Domain, options: Options) -> Router {
         }))
         .layer(cors.layer())
         .layer(middleware::from_fn_with_state(cors, cors::refuse))
+        .layer(middleware::from_fn(metrics::count))
         .layer(middleware::map_response(name_server))
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Http {
     pub(crate) max_body_bytes: usize,
     /// Which pages of other origins may call.
     pub(crate) cors: Cors,
+    /// What the names of metrics begin with.
+    pub(crate) metric_prefix: String,
 }
 
 impl Http {
@@ -46,6 +48,11 @@ impl Http {
                 || 300 << 20,
             ),
             cors: cors::resolve(from.env, project)?,
+            metric_prefix: from
+                .env
+                .get(upstream::METRIC_PREFIX)
+                .unwrap_or(agent_server_server::metrics::PREFIX)
+                .to_owned(),
         })
     }
 
