@@ -111,6 +111,7 @@ async fn serve(
             trusts_studio: trusts_studio(args, &project, &settings)?,
             openapi: project.auth.as_ref().and_then(|auth| auth.openapi.clone()),
         },
+        metric_prefix: settings.http.metric_prefix.clone(),
     };
     let router = agent_server_server::router(domain.clone(), options);
     let stop = domain.stopping();
