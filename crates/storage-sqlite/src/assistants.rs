@@ -1,7 +1,7 @@
 //! Assistants and their versions.
 
 use agent_server_storage::{
-    AssistantId, Page, Result, Scope, SortOrder,
+    AssistantId, Map, Page, Result, Scope, SortOrder,
     assistants::{Assistant, Filter, Read, SortBy, Write},
 };
 use rusqlite::{Row, params};
@@ -28,6 +28,25 @@ fn assistant(row: &Row<'_>) -> Result<Assistant> {
         metadata: fields.map(7)?,
         config: fields.map(8)?,
         context: fields.map(9)?,
+    })
+}
+
+const VERSION_COLUMNS: &str =
+    "assistant_id, graph_id, name, description, version, created_at, metadata, config, context";
+
+fn version(row: &Row<'_>) -> Result<Assistant> {
+    let fields = Fields::new("assistant_version", row);
+    Ok(Assistant {
+        assistant_id: fields.uuid(0)?.into(),
+        graph_id: fields.text(1)?,
+        name: fields.text(2)?,
+        description: fields.get(3)?,
+        version: fields.get(4)?,
+        created_at: fields.time(5)?,
+        updated_at: fields.time(5)?,
+        metadata: fields.map(6)?,
+        config: fields.map(7)?,
+        context: fields.map(8)?,
     })
 }
 
@@ -86,6 +105,33 @@ impl Read for Tx<'_> {
         let condition = condition(scope, filter);
         let sql = format!("SELECT count(*) FROM assistant{}", condition.sql());
         self.count(&sql, condition.params())
+    }
+
+    fn list_assistant_versions(
+        &self,
+        id: AssistantId,
+        metadata: Option<&Map>,
+        page: Page,
+    ) -> Result<Vec<Assistant>> {
+        let mut condition = Where::default();
+        condition.and("assistant_id = ?", id.0.as_bytes().to_vec());
+        if let Some(metadata) = metadata {
+            condition.and_contains("metadata", metadata);
+        }
+        condition.param(page.limit);
+        condition.param(page.offset);
+        let sql = format!(
+            "SELECT {VERSION_COLUMNS} FROM assistant_version{} ORDER BY version DESC LIMIT ? OFFSET ?",
+            condition.sql(),
+        );
+        self.all(&sql, condition.params(), version)
+    }
+
+    fn get_assistant_version(&self, id: AssistantId, number: u32) -> Result<Option<Assistant>> {
+        let sql = format!(
+            "SELECT {VERSION_COLUMNS} FROM assistant_version WHERE assistant_id = ?1 AND version = ?2"
+        );
+        self.first(&sql, params![id.0.as_bytes(), number], version)
     }
 
     fn latest_assistant_version(&self, id: AssistantId) -> Result<u32> {

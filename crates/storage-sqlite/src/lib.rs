@@ -17,6 +17,7 @@ mod events;
 mod functions;
 mod gaps;
 mod housekeeping;
+mod idempotency;
 mod inspect;
 mod item_filter;
 mod json_path;
@@ -30,6 +31,7 @@ mod series;
 mod store;
 mod threads;
 mod tx;
+mod webhooks;
 mod writer;
 mod zip;
 

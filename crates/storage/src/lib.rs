@@ -5,14 +5,15 @@
 //! behind the traits, so a decision and the rows it was based on can never drift apart. A backend may
 //! group closures of several callers into one commit; each closure still succeeds or fails alone.
 //!
-//! One module per resource: [`assistants`], [`threads`], [`runs`], [`checkpoints`], [`events`], [`store`]. Every
-//! method that touches data of a tenant takes a [`Scope`]. No SQL and no HTTP here.
+//! One module per resource: [`assistants`], [`threads`], [`runs`], [`checkpoints`], [`events`], [`store`], [`webhooks`],
+//! [`idempotency`]. Every method that touches data of a tenant takes a [`Scope`]. No SQL and no HTTP here.
 
 pub mod assistants;
 pub mod checkpoints;
 mod error;
 pub mod events;
 mod filter;
+pub mod idempotency;
 mod ids;
 mod json;
 pub mod runs;
@@ -21,6 +22,7 @@ pub mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
 pub mod threads;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -61,7 +63,14 @@ pub type WriteJob = Box<dyn FnOnce(&dyn WriteTx) -> Verdict + Send>;
 
 /// A consistent snapshot of all tables.
 pub trait ReadTx:
-    assistants::Read + threads::Read + runs::Read + checkpoints::Read + events::Read + store::Read
+    assistants::Read
+    + threads::Read
+    + runs::Read
+    + checkpoints::Read
+    + events::Read
+    + store::Read
+    + webhooks::Read
+    + idempotency::Read
 {
 }
 
@@ -74,6 +83,8 @@ pub trait WriteTx:
     + checkpoints::Write
     + events::Write
     + store::Write
+    + webhooks::Write
+    + idempotency::Write
 {
 }
 
