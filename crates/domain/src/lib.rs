@@ -12,6 +12,8 @@ pub mod state;
 pub mod store;
 pub mod stream;
 pub mod threads;
+mod timer;
+pub mod webhooks;
 
 use std::sync::{Arc, OnceLock};
 
@@ -43,6 +45,8 @@ pub struct Options {
     pub log_bytes: usize,
     /// Lifetime of threads that are made without one; `None` is for ever.
     pub thread_ttl: Option<storage::threads::Ttl>,
+    /// Who is told of the ends of runs, and how.
+    pub webhooks: webhooks::Options,
 }
 
 impl Default for Options {
@@ -55,6 +59,7 @@ impl Default for Options {
             shutdown_grace_seconds: 180,
             log_bytes: 64 << 20,
             thread_ttl: None,
+            webhooks: webhooks::Options::default(),
         }
     }
 }
@@ -104,6 +109,7 @@ struct Inner {
     last_kept: Mutex<Option<Timestamp>>,
     buffers: runs::Buffers,
     apart: runs::Apart,
+    courier: webhooks::Courier,
     /// Wakes the dispatcher.
     wake: tokio::sync::Notify,
     /// Wakes the sweep of threads whose lifetime is over.
@@ -128,6 +134,7 @@ impl Domain {
         Self(Arc::new(Inner {
             streams: stream::Streams::new(options.log_bytes),
             last_kept: Mutex::default(),
+            courier: webhooks::Courier::new(options.webhooks.outbox()),
             storage,
             host: OnceLock::new(),
             clock,
@@ -166,6 +173,8 @@ impl Domain {
         self.0.tasks.spawn(async move { domain.expiry_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.timeout_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.delivery_loop().await });
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use agent_server_storage::{
-    AssistantId, Cost, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
+    AssistantId, Cost, RawJson, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
     assistants::Assistant,
     runs::{MultitaskStrategy, Run, RunStatus},
     threads::{Changes, Columns, Thread, ThreadStatus, Ttl},
@@ -15,7 +15,6 @@ use uuid::Uuid;
 use super::{
     cancel::{CancelAction, Cancelled},
     kwargs::{self, Facts, RunRequest},
-    webhook,
 };
 use crate::{
     Caller, Domain, Error, Result,
@@ -23,6 +22,7 @@ use crate::{
     ports::{RunOrder, Slot},
     stream::{From, Listener},
     threads::fresh_thread,
+    webhooks::Outbox,
 };
 
 const BUSY: &str = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.";
@@ -89,6 +89,7 @@ impl Domain {
         target: Target,
         request: RunRequest,
     ) -> Result<Created> {
+        self.check_webhooks([&request]).await?;
         let prepared = self.prepare(caller, target, request)?;
         if prepared.plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
             self.make_way(&prepared.plan).await?;
@@ -106,6 +107,7 @@ impl Domain {
         caller: &Caller,
         requests: Vec<RunRequest>,
     ) -> Result<Vec<Created>> {
+        self.check_webhooks(&requests).await?;
         let prepared = requests
             .into_iter()
             .map(|request| self.prepare(caller, Target::Stateless, request))
@@ -113,12 +115,16 @@ impl Domain {
         self.create_prepared(prepared).await
     }
 
+    async fn check_webhooks(&self, requests: impl IntoIterator<Item = &RunRequest>) -> Result<()> {
+        for address in requests.into_iter().filter_map(|request| request.webhook.as_ref()) {
+            self.check_webhook(address).await?;
+        }
+        Ok(())
+    }
+
     /// Everything about a creation that needs no transaction.
     fn prepare(&self, caller: &Caller, target: Target, request: RunRequest) -> Result<Prepared> {
         refuse_both(configurable(&request.config), Some(&request.context))?;
-        if let Some(address) = &request.webhook {
-            webhook::check(address).map_err(Error::Invalid)?;
-        }
         let delay = delay(request.after_seconds)?;
         let assistant_id = self.resolve_assistant(&request.assistant_id)?;
         let (thread_id, stateless) = match target {
@@ -193,12 +199,13 @@ impl Domain {
             slots.push(slot);
             plans.push(plan);
         }
-        let graphs = self.graphs();
+        let (graphs, outbox) = (self.graphs(), self.outbox());
         let decided = self
             .storage()
             .write(move |tx| {
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
-                plans.into_iter().map(|plan| plan.decide(tx, &known)).collect::<Result<Vec<_>>>()
+                let decided = plans.into_iter().map(|plan| plan.decide(tx, &known, &outbox));
+                decided.collect::<Result<Vec<_>>>()
             })
             .await
             .inspect_err(|_| {
@@ -294,7 +301,12 @@ impl Plan {
         format!("superseded by run {} (multitask_strategy={strategy})", self.run_id)
     }
 
-    fn decide(self, tx: &dyn WriteTx, known_graph: &dyn Fn(&str) -> bool) -> Result<Decided> {
+    fn decide(
+        self,
+        tx: &dyn WriteTx,
+        known_graph: &dyn Fn(&str) -> bool,
+        outbox: &Outbox,
+    ) -> Result<Decided> {
         let assistant = runnable(tx, &self.scope, self.assistant_id, known_graph)?;
         let temporary = self.stateless && !self.request.keep_thread;
         let known = tx.get_thread(&self.scope, self.thread_id, Columns::Header)?;
@@ -323,7 +335,7 @@ impl Plan {
             if let Some(action) = action {
                 let reason = self.superseded();
                 for run in inflight.drain(..) {
-                    cancelled.push(super::cancel::decide(tx, run, action, &reason, self.now)?);
+                    cancelled.push(super::cancel::decide(tx, outbox, run, action, &reason, self.now)?);
                 }
                 thread = tx
                     .get_thread(&self.scope, self.thread_id, Columns::Header)?
@@ -393,10 +405,15 @@ impl Plan {
 }
 
 impl Domain {
+    /// Whether somebody is told of the end of a run with these kwargs.
+    pub(super) fn notifies(&self, kwargs: &RawJson) -> bool {
+        self.0.courier.outbox.enabled && kwargs::webhook(kwargs).is_some()
+    }
+
     /// Makes the log of a run if need be, announces the attempt and hands it to the host.
     pub(super) fn launch(&self, slot: Box<dyn Slot>, order: RunOrder) {
         let lease = order.lease;
-        self.0.buffers.open(lease, order.temporary);
+        self.0.buffers.open(lease, order.temporary, self.notifies(&order.kwargs));
         let data =
             serde_json::json!({"run_id": lease.run_id.to_string(), "attempt": lease.attempt});
         let event = crate::ports::Event { name: "metadata".into(), data: data.to_string().into() };

@@ -207,7 +207,7 @@ impl Domain {
         if claimed {
             let resumable = kwargs::is_resumable(&run.kwargs);
             self.0.streams.open(run.run_id, run.thread_id, resumable);
-            self.0.buffers.open(lease, run.temporary);
+            self.0.buffers.open(lease, run.temporary, self.notifies(&run.kwargs));
             let outcome = Outcome { ending: Ending::Error { error, message }, live: None };
             self.end_attempt(lease, outcome).await;
         }

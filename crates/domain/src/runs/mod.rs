@@ -18,7 +18,6 @@ pub mod result;
 mod sink;
 mod stop;
 mod timeout;
-pub mod webhook;
 
 use agent_server_storage::{
     Cost, Page, RunId, Scope, ThreadId,

@@ -39,6 +39,8 @@ pub(super) struct Gathered {
 pub(super) struct Buffer {
     /// Whether the thread goes away with the run.
     pub(super) temporary: bool,
+    /// Whether somebody is told of the run's end.
+    pub(super) notifies: bool,
     /// When the attempt began.
     opened: Instant,
     /// Set when the attempt was asked to stop.
@@ -60,9 +62,10 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn open(&self, lease: Lease, temporary: bool) {
+    pub(super) fn open(&self, lease: Lease, temporary: bool, notifies: bool) {
         let buffer = Buffer {
             temporary,
+            notifies,
             opened: Instant::now(),
             early: OnceLock::new(),
             ended_early: SetOnce::new(),
