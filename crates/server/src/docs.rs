@@ -8,14 +8,30 @@ use serde_json::Value;
 const WITH_GRAPH_ID: [&str; 5] =
     ["Assistant", "AssistantCreate", "AssistantPatch", "GraphSchema", "AssistantSearchRequest"];
 
-/// The document with the configured graphs listed where a graph id is expected.
-pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>) -> String {
+/// Bodies that can ask for a webhook. `CronPatch` keeps the field, as upstream has it.
+const WITH_WEBHOOK: [&str; 6] = [
+    "CronCreate",
+    "ThreadCronCreate",
+    "RunCreateStateful",
+    "RunCreateStateless",
+    "RunCreateStreamingStateful",
+    "RunCreateStreamingStateless",
+];
+
+/// The document with the configured graphs listed where a graph id is expected, and without webhooks where nothing is told.
+pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>, webhooks: bool) -> String {
     let mut document = agent_server_api::document().clone();
     let ids: Vec<Value> = graph_ids.map(Value::from).collect();
     for schema in WITH_GRAPH_ID {
         let property = &mut document["components"]["schemas"][schema]["properties"]["graph_id"];
         if property.is_object() {
             property["enum"] = Value::Array(ids.clone());
+        }
+    }
+    for schema in WITH_WEBHOOK.iter().filter(|_| !webhooks) {
+        let properties = &mut document["components"]["schemas"][schema]["properties"];
+        if let Some(properties) = properties.as_object_mut() {
+            properties.shift_remove("webhook");
         }
     }
     document.to_string()

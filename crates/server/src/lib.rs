@@ -12,6 +12,7 @@ pub mod not_implemented;
 mod serve;
 mod sse;
 mod wait;
+pub mod webhooks;
 
 use agent_server_domain::Domain;
 use axum::{
@@ -36,11 +37,13 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// Version of the installed graph library, for `/info`; unknown until a worker has said hello.
     pub langgraph_version: fn() -> Option<String>,
+    /// Whether runs tell receivers of their ends; the served document says so.
+    pub webhooks: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_body_bytes: 314_572_800, langgraph_version: || None }
+        Self { max_body_bytes: 314_572_800, langgraph_version: || None, webhooks: true }
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod runs;
 mod suggest;
 mod thread_ttl;
 pub(crate) mod unsupported;
+pub(crate) mod webhooks;
 pub(crate) mod workers;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) workers: workers::Workers,
     /// Bounds of the run engine.
     pub(crate) runs: agent_server_domain::Options,
+    /// Who is told of the ends of runs.
+    pub(crate) webhooks: webhooks::Webhooks,
     /// What is logged.
     pub(crate) log: log::Log,
     /// Folder of all data, absolute.
@@ -77,6 +80,7 @@ impl Settings {
                 thread_ttl: thread_ttl::resolve(&env, project)?,
                 ..runs::resolve(mode, &from)?
             },
+            webhooks: webhooks::resolve(&from, project)?,
             log: log::Log::resolve(&from, process)?,
             data_dir: std::path::absolute(data_dir)?,
         })

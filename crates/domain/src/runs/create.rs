@@ -335,7 +335,8 @@ impl Plan {
             if let Some(action) = action {
                 let reason = self.superseded();
                 for run in inflight.drain(..) {
-                    cancelled.push(super::cancel::decide(tx, outbox, run, action, &reason, self.now)?);
+                    cancelled
+                        .push(super::cancel::decide(tx, outbox, run, action, &reason, self.now)?);
                 }
                 thread = tx
                     .get_thread(&self.scope, self.thread_id, Columns::Header)?

@@ -126,7 +126,8 @@ impl Domain {
             let (due, next, settled) = self
                 .storage()
                 .read(Cost::Scan, move |tx| {
-                    let due = tx.due_deliveries(now, &except, u32::try_from(round).unwrap_or(u32::MAX));
+                    let due =
+                        tx.due_deliveries(now, &except, u32::try_from(round).unwrap_or(u32::MAX));
                     Ok::<_, Error>((due?, tx.next_delivery(now)?, tx.oldest_settled_delivery()?))
                 })
                 .await?;
@@ -184,7 +185,8 @@ impl Domain {
         }
         loop {
             let row = noted.clone();
-            let write = self.storage().write(move |tx| tx.update_delivery(&row).map_err(Error::from));
+            let write =
+                self.storage().write(move |tx| tx.update_delivery(&row).map_err(Error::from));
             match write.await {
                 Ok(_) => return,
                 // Made again at the next start at the latest, and not before: it was made.
@@ -202,7 +204,8 @@ impl Domain {
     ) -> Result<Option<Result<u16, WebhookFailure>>> {
         let id = delivery.run_id;
         let read = self.storage().read(Cost::Point, move |tx| tx.delivery_payload(id));
-        let payload = read.await.map_err(|error: agent_server_storage::Error| Error::from(error))?;
+        let payload =
+            read.await.map_err(|error: agent_server_storage::Error| Error::from(error))?;
         let Some(payload) = payload else { return Ok(None) };
         // The configuration may have changed since the run was created.
         if let Err(refusal) = self.0.options.webhooks.policy.check(&delivery.url) {

@@ -57,7 +57,11 @@ pub(crate) struct Notice<'a> {
 
 impl Outbox {
     /// The notice of a run that asked for one; taken before the thread of a stateless run goes away.
-    pub(crate) fn notice(&self, tx: &(impl ReadTx + ?Sized), run: &Run) -> Result<Option<Notice<'_>>> {
+    pub(crate) fn notice(
+        &self,
+        tx: &(impl ReadTx + ?Sized),
+        run: &Run,
+    ) -> Result<Option<Notice<'_>>> {
         if !self.enabled {
             return Ok(None);
         }
