@@ -175,6 +175,8 @@ impl Domain {
         self.0.tasks.spawn(async move { domain.timeout_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.delivery_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.keys_loop().await });
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     cancel::{CancelAction, Cancelled},
     kwargs::{self, Facts, RunRequest},
+    once::{Outcome, Stored},
 };
 use crate::{
     Caller, Domain, Error, Result,
@@ -89,13 +90,25 @@ impl Domain {
         target: Target,
         request: RunRequest,
     ) -> Result<Created> {
+        match self.create_one(caller, target, request, None).await? {
+            Outcome::New(mut created) => Ok(created.pop().expect("one was asked for")),
+            Outcome::Known(_) => unreachable!("nothing is known without a key"),
+        }
+    }
+
+    pub(super) async fn create_one(
+        &self,
+        caller: &Caller,
+        target: Target,
+        request: RunRequest,
+        once: Option<Stored>,
+    ) -> Result<Outcome> {
         self.check_webhooks([&request]).await?;
         let prepared = self.prepare(caller, target, request)?;
         if prepared.plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
-            self.make_way(&prepared.plan).await?;
+            self.make_way(&prepared.plan, once.clone()).await?;
         }
-        let mut created = self.create_prepared(vec![prepared]).await?;
-        Ok(created.pop().expect("one was asked for"))
+        self.create_prepared(vec![prepared], once).await
     }
 
     /// Creates stateless runs: all of them or none.
@@ -107,12 +120,24 @@ impl Domain {
         caller: &Caller,
         requests: Vec<RunRequest>,
     ) -> Result<Vec<Created>> {
+        match self.create_several(caller, requests, None).await? {
+            Outcome::New(created) => Ok(created),
+            Outcome::Known(_) => unreachable!("nothing is known without a key"),
+        }
+    }
+
+    pub(super) async fn create_several(
+        &self,
+        caller: &Caller,
+        requests: Vec<RunRequest>,
+        once: Option<Stored>,
+    ) -> Result<Outcome> {
         self.check_webhooks(&requests).await?;
         let prepared = requests
             .into_iter()
             .map(|request| self.prepare(caller, Target::Stateless, request))
             .collect::<Result<_>>()?;
-        self.create_prepared(prepared).await
+        self.create_prepared(prepared, once).await
     }
 
     async fn check_webhooks(&self, requests: impl IntoIterator<Item = &RunRequest>) -> Result<()> {
@@ -164,13 +189,18 @@ impl Domain {
     }
 
     /// Asks the runs that this one interrupts to stop, so that what they hold is kept.
-    async fn make_way(&self, plan: &Plan) -> Result<()> {
+    async fn make_way(&self, plan: &Plan, once: Option<Stored>) -> Result<()> {
         let (scope, assistant, thread) = (plan.scope.clone(), plan.assistant_id, plan.thread_id);
         let graphs = self.graphs();
         let inflight = self
             .storage()
             .read(Cost::Point, move |tx| {
-                // A run that will be refused stops nothing.
+                // A run that will be refused, or is there already, stops nothing.
+                if let Some(once) = once
+                    && once.find(tx)?.is_some()
+                {
+                    return Ok(vec![]);
+                }
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
                 runnable(tx, &scope, assistant, &known)?;
                 match tx.get_thread(&scope, thread, Columns::Header)? {
@@ -184,7 +214,11 @@ impl Domain {
     }
 
     /// Commits the runs in one transaction, then starts those that were claimed.
-    async fn create_prepared(&self, prepared: Vec<Prepared>) -> Result<Vec<Created>> {
+    async fn create_prepared(
+        &self,
+        prepared: Vec<Prepared>,
+        once: Option<Stored>,
+    ) -> Result<Outcome> {
         let (mut plans, mut slots, mut listeners) = (vec![], vec![], vec![]);
         // Whether a thread is made that has a lifetime for the sake of replays.
         let mut replayed = false;
@@ -203,16 +237,29 @@ impl Domain {
         let decided = self
             .storage()
             .write(move |tx| {
+                if let Some(once) = &once
+                    && let Some(runs) = once.find(tx)?
+                {
+                    return Ok(Err(runs));
+                }
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
                 let decided = plans.into_iter().map(|plan| plan.decide(tx, &known, &outbox));
-                decided.collect::<Result<Vec<_>>>()
-            })
-            .await
-            .inspect_err(|_| {
-                for (run_id, _) in &listeners {
-                    self.0.streams.discard(*run_id);
+                let decided = decided.collect::<Result<Vec<_>>>()?;
+                if let Some(once) = &once {
+                    once.keep(tx, decided.iter().map(|decided| decided.run.run_id).collect())?;
                 }
-            })?;
+                Ok::<_, Error>(Ok(decided))
+            })
+            .await;
+        if !matches!(decided, Ok(Ok(_))) {
+            for (run_id, _) in &listeners {
+                self.0.streams.discard(*run_id);
+            }
+        }
+        let decided = match decided? {
+            Ok(decided) => decided,
+            Err(runs) => return Ok(Outcome::Known(runs)),
+        };
         let mut created = Vec::with_capacity(decided.len());
         if replayed {
             self.0.lifetimes.notify_one();
@@ -230,7 +277,7 @@ impl Domain {
             }
             created.push(Created { run: decided.run, listener });
         }
-        Ok(created)
+        Ok(Outcome::New(created))
     }
 
     /// A graph id stands for its default assistant, anything else must be a UUID.

@@ -5,7 +5,7 @@ use agent_server_domain::{runs::Target, storage::RunId};
 use http::header;
 
 use super::{
-    Api, Result, caller, run_body,
+    Api, Result, caller, once, run_body,
     run_body::RunBody,
     thread_runs::{event_stream, locations},
 };
@@ -20,10 +20,13 @@ impl StatelessRuns for Api {
     async fn create_stateless_run(
         &self,
         cx: Context,
+        _headers: CreateStatelessRunHeaders,
         body: Body<types::RunCreateStateless>,
     ) -> Result<CreateStatelessRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, .. } = run_body::stateless(body)?;
-        let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
+        let created =
+            self.domain.create_run_once(&caller(&cx), Target::Stateless, request, once).await?;
         let place = run_path(created.run.run_id);
         let reply =
             Reply::new(&convert::run(&created.run)).with_header(header::CONTENT_LOCATION, place);
@@ -33,29 +36,31 @@ impl StatelessRuns for Api {
     async fn stream_stateless_run(
         &self,
         cx: Context,
+        _headers: StreamStatelessRunHeaders,
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<StreamStatelessRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body)?;
-        let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
+        let created =
+            self.domain.create_run_once(&caller(&cx), Target::Stateless, request, once).await?;
         let place = run_path(created.run.run_id);
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
-        let body = self.event_body(Some(created.listener), sse::Filter::default(), guard);
+        let body = self.event_body(created.listener, sse::Filter::default(), guard);
         Ok(StreamStatelessRunResponse::EventStream(event_stream(body, locations(&place, "stream"))))
     }
 
     async fn wait_stateless_run(
         &self,
         cx: Context,
+        _headers: WaitStatelessRunHeaders,
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<WaitStatelessRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body)?;
-        let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
+        let created =
+            self.domain.create_run_once(&caller(&cx), Target::Stateless, request, once).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
-        Ok(WaitStatelessRunResponse::Ok(self.result_reply(
-            &created.run,
-            Some(created.listener),
-            guard,
-        )))
+        Ok(WaitStatelessRunResponse::Ok(self.result_reply(&created.run, created.listener, guard)))
     }
 
     async fn get_stateless_run(
@@ -88,11 +93,13 @@ impl StatelessRuns for Api {
     async fn create_run_batch(
         &self,
         cx: Context,
+        _headers: CreateRunBatchHeaders,
         body: Body<types::RunBatchCreate>,
     ) -> Result<CreateRunBatchResponse> {
+        let once = once(&cx, &body.raw)?;
         let requests =
             body.value.0.into_iter().map(run_body::stateless_member).collect::<Result<_>>()?;
-        let created = self.domain.create_runs(&caller(&cx), requests).await?;
+        let created = self.domain.create_runs_once(&caller(&cx), requests, once).await?;
         let runs: Vec<_> = created.iter().map(|created| convert::run(&created.run)).collect();
         Ok(CreateRunBatchResponse::Ok(Reply::new(&runs)))
     }

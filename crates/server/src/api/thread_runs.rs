@@ -10,7 +10,7 @@ use agent_server_domain::{
 };
 use http::{HeaderName, header};
 
-use super::{Api, Result, body_id, caller, run_body, run_body::RunBody};
+use super::{Api, Result, body_id, caller, once, run_body, run_body::RunBody};
 use crate::{convert, disconnect::OnDisconnect, sse, wait};
 
 /// Where a run is to be found again, relative to the server.
@@ -28,11 +28,13 @@ impl ThreadRuns for Api {
         &self,
         cx: Context,
         path: CreateRunPath,
+        _headers: CreateRunHeaders,
         body: Body<types::RunCreateStateful>,
     ) -> Result<CreateRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, .. } = run_body::stateful(body)?;
         let target = Target::Thread(path.thread_id.into());
-        let created = self.domain.create_run(&caller(&cx), target, request).await?;
+        let created = self.domain.create_run_once(&caller(&cx), target, request, once).await?;
         let place = run_path(created.run.thread_id, created.run.run_id);
         let reply =
             Reply::new(&convert::run(&created.run)).with_header(header::CONTENT_LOCATION, place);
@@ -43,14 +45,16 @@ impl ThreadRuns for Api {
         &self,
         cx: Context,
         path: StreamRunPath,
+        _headers: StreamRunHeaders,
         body: Body<types::RunCreateStreamingStateful>,
     ) -> Result<StreamRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body)?;
         let target = Target::Thread(path.thread_id.into());
-        let created = self.domain.create_run(&caller(&cx), target, request).await?;
+        let created = self.domain.create_run_once(&caller(&cx), target, request, once).await?;
         let place = run_path(created.run.thread_id, created.run.run_id);
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
-        let body = self.event_body(Some(created.listener), sse::Filter::default(), guard);
+        let body = self.event_body(created.listener, sse::Filter::default(), guard);
         Ok(StreamRunResponse::EventStream(event_stream(body, locations(&place, "stream"))))
     }
 
@@ -58,13 +62,15 @@ impl ThreadRuns for Api {
         &self,
         cx: Context,
         path: WaitRunPath,
+        _headers: WaitRunHeaders,
         body: Body<types::RunCreateStreamingStateful>,
     ) -> Result<WaitRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body)?;
         let target = Target::Thread(path.thread_id.into());
-        let created = self.domain.create_run(&caller(&cx), target, request).await?;
+        let created = self.domain.create_run_once(&caller(&cx), target, request, once).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
-        Ok(WaitRunResponse::Ok(self.result_reply(&created.run, Some(created.listener), guard)))
+        Ok(WaitRunResponse::Ok(self.result_reply(&created.run, created.listener, guard)))
     }
 
     async fn list_runs(
