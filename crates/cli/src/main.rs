@@ -18,6 +18,7 @@ mod refusal;
 mod reload;
 mod serve;
 mod validate;
+mod webhooks;
 mod workers;
 
 use std::process::ExitCode;
@@ -60,5 +61,6 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Validate(args) => validate::run(&args.config),
         Command::Doctor(args) => doctor::run(&args.data_dir),
+        Command::Webhooks(command) => webhooks::run(command),
     }
 }
