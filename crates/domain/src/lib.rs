@@ -110,6 +110,7 @@ struct Inner {
     buffers: runs::Buffers,
     apart: runs::Apart,
     courier: webhooks::Courier,
+    introspections: assistants::Introspections,
     /// Wakes the dispatcher.
     wake: tokio::sync::Notify,
     /// Wakes the sweep of threads whose lifetime is over.
@@ -134,6 +135,7 @@ impl Domain {
         Self(Arc::new(Inner {
             streams: stream::Streams::new(options.log_bytes),
             last_kept: Mutex::default(),
+            introspections: assistants::Introspections::default(),
             courier: webhooks::Courier::new(options.webhooks.outbox()),
             storage,
             host: OnceLock::new(),

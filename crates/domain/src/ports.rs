@@ -135,7 +135,7 @@ pub struct LiveState {
 }
 
 /// How far a drawing expands subgraphs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Xray {
     /// Not at all, or all the way.
     All(bool),
@@ -157,6 +157,13 @@ pub enum Question {
         config: RawJson,
         /// Expansion.
         xray: Xray,
+    },
+    /// The graphs nested in it: object namespace → schemas as [`Question::Schemas`] has them.
+    Subgraphs {
+        /// The assistant's config.
+        config: RawJson,
+        /// Whether those inside nested graphs are included.
+        recurse: bool,
     },
     /// A thread's state, rendered by the library.
     State {
@@ -198,6 +205,8 @@ pub struct Answer {
     pub live: Option<LiveState>,
     /// `UpdateState`, `Supersteps`: what is to be saved, in order; nothing is saved yet.
     pub ops: Vec<SaverOp>,
+    /// Whether the answer will be the same, whatever the config, until the graph's code changes.
+    pub lasting: bool,
 }
 
 /// Room for one run at a host; dropping it gives the room back and calls [`RunSink::slot_freed`].

@@ -1,7 +1,7 @@
 //! Assistants and their versions.
 
 use agent_server_storage::{
-    AssistantId, Map, Page, Result, Scope, SortOrder,
+    AssistantId, Map, Page, Result, Scope, SortOrder, Timestamp,
     assistants::{Assistant, Filter, Read, SortBy, Write},
 };
 use rusqlite::{Row, params};
@@ -167,6 +167,12 @@ impl Write for Tx<'_> {
         .sql()?;
         self.put_version(assistant)?;
         Ok(true)
+    }
+
+    fn touch_assistant(&self, id: AssistantId, now: Timestamp) -> Result<()> {
+        let sql = "UPDATE assistant SET updated_at = ?2 WHERE assistant_id = ?1";
+        self.change(sql, params![id.0.as_bytes(), micros(now)]).sql()?;
+        Ok(())
     }
 
     fn delete_assistant(&self, scope: &Scope, id: AssistantId) -> Result<bool> {

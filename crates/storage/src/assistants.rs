@@ -98,6 +98,9 @@ pub trait Write {
     /// was there and visible.
     fn update_assistant(&self, scope: &Scope, assistant: &Assistant) -> Result<bool>;
 
+    /// Sets `updated_at` and records no version.
+    fn touch_assistant(&self, id: AssistantId, now: Timestamp) -> Result<()>;
+
     /// Removes the assistant and its versions; whether it was there and visible.
     fn delete_assistant(&self, scope: &Scope, id: AssistantId) -> Result<bool>;
 }

@@ -175,6 +175,8 @@ pub(crate) const TABLE: &[Scenario] = &[
             "wait_stateless_run",
             "create_run_batch",
             "cancel_runs",
+            "set_latest_assistant_version",
+            "replay_webhook_delivery",
         ],
         503,
         Means::FullDisk,

@@ -269,6 +269,7 @@ impl RunSink for Sink {
 
     fn graphs_changed(&self) {
         let Some(domain) = self.domain() else { return };
+        domain.0.introspections.clear();
         let tasks = domain.0.tasks.clone();
         tasks.spawn(async move {
             if let Err(error) = domain.register_graphs().await {

@@ -120,6 +120,15 @@ pub async fn versions_come_back(storage: &dyn Storage) {
         Ok(())
     })
     .await;
+    write(storage, |tx| {
+        let (id, all) = (assistant_id(1), Scope::Unrestricted);
+        let before = tx.list_assistant_versions(id, None, ALL)?;
+        tx.touch_assistant(id, at(900))?;
+        assert_eq!(tx.get_assistant(&all, id)?.map(|touched| touched.updated_at), Some(at(900)));
+        assert_eq!(tx.list_assistant_versions(id, None, ALL)?, before);
+        Ok(())
+    })
+    .await;
 }
 
 pub async fn search_filters(storage: &dyn Storage) {
