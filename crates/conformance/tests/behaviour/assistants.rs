@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     behaviours,
-    helpers::{column, done, refused, same, same_named},
+    helpers::{column, done, only, refused, same, same_named},
 };
 use crate::{
     answer::Answer,

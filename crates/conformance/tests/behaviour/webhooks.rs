@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     behaviours,
-    helpers::{only, refused, same},
+    helpers::{only, same},
 };
 use crate::{
     fixtures::{NOBODY, new_id, text},

@@ -6,7 +6,10 @@ use agent_server_storage::{AssistantId, Map, Scope, Timestamp, assistants::Assis
 use serde_json::json;
 use uuid::{Uuid, uuid};
 
-use crate::{Domain, Result, ports::GraphInfo};
+use crate::{
+    Domain, Result,
+    ports::{GraphInfo, GraphStatus},
+};
 
 /// Namespace of the ids of default assistants. Not one of RFC 4122's, and shared by every server of this API.
 const DEFAULT_ASSISTANTS: Uuid = uuid!("6ba7b821-9dad-11d1-80b4-00c04fd430c8");
@@ -30,8 +33,12 @@ impl Domain {
                         tx.insert_assistant(&default_assistant(graph, id, name, now))?;
                         continue;
                     };
-                    // Until a worker has loaded the graph its name is not known: leave what an earlier start found.
-                    let renamed = graph.name.is_some() && known.name != name;
+                    // Until the graph is loaded its name is not known: leave what an earlier start found. A change of both name
+                    // and description is one change.
+                    if graph.status == GraphStatus::Loading {
+                        continue;
+                    }
+                    let renamed = graph.status == GraphStatus::Ready && known.name != name;
                     if !renamed && known.description == graph.description {
                         continue;
                     }
