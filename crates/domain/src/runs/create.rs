@@ -213,7 +213,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Commits the runs in one transaction, then starts those that were claimed.
+    /// Commits the runs in one transaction, starts those that were claimed, and returns when all are durable.
     async fn create_prepared(
         &self,
         prepared: Vec<Prepared>,
@@ -234,9 +234,9 @@ impl Domain {
             plans.push(plan);
         }
         let (graphs, outbox) = (self.graphs(), self.outbox());
-        let decided = self
+        let committed = self
             .storage()
-            .write(move |tx| {
+            .commit(move |tx| {
                 if let Some(once) = &once
                     && let Some(runs) = once.find(tx)?
                 {
@@ -251,14 +251,18 @@ impl Domain {
                 Ok::<_, Error>(Ok(decided))
             })
             .await;
-        if !matches!(decided, Ok(Ok(_))) {
+        if !matches!(committed, Ok((Ok(_), _))) {
             for (run_id, _) in &listeners {
                 self.0.streams.discard(*run_id);
             }
         }
-        let decided = match decided? {
+        let (decided, flush) = committed?;
+        let decided = match decided {
             Ok(decided) => decided,
-            Err(runs) => return Ok(Outcome::Known(runs)),
+            Err(runs) => {
+                flush.await?;
+                return Ok(Outcome::Known(runs));
+            }
         };
         let mut created = Vec::with_capacity(decided.len());
         if replayed {
@@ -277,6 +281,8 @@ impl Domain {
             }
             created.push(Created { run: decided.run, listener });
         }
+        // The graph begins meanwhile; the caller hears of the run only when it cannot be lost any more.
+        flush.await?;
         Ok(Outcome::New(created))
     }
 

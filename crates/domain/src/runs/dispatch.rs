@@ -155,7 +155,8 @@ impl Domain {
         let Some(slot) = slot else { return Ok(Start::NoRoom) };
         let resumable = kwargs::is_resumable(&run.kwargs);
         let (run_id, thread_id, now) = (run.run_id, run.thread_id, self.now());
-        let order = self.storage().write(move |tx| claim(tx, run, now)).await?;
+        // Nobody waits for the flush: a claim that is lost with the power is made again by the next start.
+        let (order, _) = self.storage().commit(move |tx| claim(tx, run, now)).await?;
         let Some(order) = order else { return Ok(Start::Late) };
         self.0.streams.open(run_id, thread_id, resumable);
         self.launch(slot, order);
