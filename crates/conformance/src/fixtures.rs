@@ -9,6 +9,7 @@
 //! | `<stateless_run_id>` | a finished run without a thread of its own, which was kept |
 //! | `<new_id>` | an id that nothing has |
 //! | `<name\|braced>` | an id in capitals and braces |
+//! | `<webhook>` | an address that runs may tell of their end |
 //! | `<n x>` | a text of n letters |
 
 use std::collections::{BTreeMap, HashMap};
@@ -121,6 +122,7 @@ impl<'a> Fixtures<'a> {
             "graph_id" => self.session.graph_id.clone(),
             "node" => self.session.node.clone(),
             "new_id" | "cron_id" => new_id(),
+            "webhook" => NOBODY.to_owned(),
             "assistant_id" => self.make_assistant().await?,
             "stateless_run_id" => self.make_stateless_run().await?,
             "thread_id" | "run_id" | "checkpoint_id" => return self.make_thread().await,

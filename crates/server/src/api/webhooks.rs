@@ -1,9 +1,12 @@
 //! Tag Webhooks.
 
 use agent_server_api::{types, *};
-use agent_server_domain::storage::{
-    Page,
-    webhooks::{Delivery, DeliveryStatus},
+use agent_server_domain::{
+    Found,
+    storage::{
+        Page,
+        webhooks::{Delivery, DeliveryStatus},
+    },
 };
 
 use super::{Api, Result, caller, pagination};
@@ -18,20 +21,21 @@ impl Webhooks for Api {
         cx: Context,
         query: ListWebhookDeliveriesQuery,
     ) -> Result<ListWebhookDeliveriesResponse> {
-        // A status that does not exist is one that no delivery has.
-        let status = match query.status.as_deref() {
-            None | Some("") => None,
-            Some(word) => match DeliveryStatus::parse(word) {
-                Some(status) => Some(status),
-                None => return Ok(ListWebhookDeliveriesResponse::Ok(Reply::rendered("[]"))),
-            },
-        };
         let bounded = |value: i64, most: u32| u32::try_from(value.max(0)).unwrap_or(most).min(most);
         let page = Page {
             limit: bounded(query.limit.unwrap_or(10), MOST),
             offset: bounded(query.offset.unwrap_or(0), u32::MAX),
         };
-        let found = self.domain.list_deliveries(&caller(&cx), status, page).await?;
+        // A status that does not exist is one that no delivery has.
+        let found = match query.status.as_deref().filter(|word| !word.is_empty()) {
+            None => self.domain.list_deliveries(&caller(&cx), None, page).await?,
+            Some(word) => match DeliveryStatus::parse(word) {
+                Some(status) => {
+                    self.domain.list_deliveries(&caller(&cx), Some(status), page).await?
+                }
+                None => Found { items: vec![], more: false },
+            },
+        };
         let deliveries: Vec<_> = found.items.iter().map(delivery_of).collect();
         let mut reply = Reply::new(&deliveries);
         for (name, value) in pagination(page, deliveries.len(), found.more) {
