@@ -260,6 +260,19 @@ async def test_what_was_not_delivered_is_delivered_after_a_restart(tmp_path, cli
         server.stop()
 
 
+async def test_a_run_that_takes_too_long_is_told(tmp_path, clients, receiver, gate):
+    env = ENV | {"AGENT_SERVER_RUN_TIMEOUT_SECONDS": "1"}
+    server = Server(tmp_path, env, config=project(tmp_path / "project", OPEN))
+    server.start()
+    try:
+        client, _ = await clients(server)
+        await client.runs.create(None, "waiting", input=gate.input(), webhook=receiver.url())
+        body = (await receiver.call()).body
+        assert (body["status"], body["error"]) == ("timeout", {"error": "TimeoutError", "message": ""})
+    finally:
+        server.stop()
+
+
 async def test_the_servers_own_routes_can_be_told(told, clients):
     client, http = await clients(told)
     run = await client.runs.create(None, "simple", input={"foo": "x"}, webhook="/assistants/count")
@@ -275,8 +288,8 @@ async def test_deliveries_go_with_their_thread(told, clients, receiver):
     run = await client.runs.create(thread, "simple", input={"foo": "x"}, webhook=receiver.url())
     await delivery(http, run["run_id"], "delivered")
     await client.threads.delete(thread)
-    left = (await http.get("/webhooks/deliveries", params={"limit": 1000})).json()
-    assert run["run_id"] not in [each["run_id"] for each in left]
+    answer = await http.get("/webhooks/deliveries", params={"limit": 1000})
+    assert run["run_id"] not in [each["run_id"] for each in answer.json()]
 
 
 async def test_the_configuration_says_what_may_be_told_to_whom(tmp_path, clients, receiver):

@@ -162,4 +162,11 @@ impl Tx<'_> {
         self.delete(sql, [thread.0.as_bytes()])?;
         Ok(())
     }
+
+    /// Removes the delivery of a run that goes away.
+    pub(crate) fn delete_delivery(&self, run: RunId) -> Result<()> {
+        let sql = "DELETE FROM webhook_delivery WHERE run_id = ?1";
+        self.delete(sql, [run.0.as_bytes()])?;
+        Ok(())
+    }
 }

@@ -60,7 +60,7 @@ macro_rules! storage_suite {
             store: put_get_delete, search_by_prefix_and_page, search_filters, unknown_operator_is_refused,
                 expired_items_are_gone, namespaces_are_listed, metadata_scope_is_refused;
             webhooks: inserted_comes_back, due_are_oldest_first_without_some_hosts, settled_are_not_due_and_swept,
-                listed_newest_first_by_status_and_scope, go_away_with_their_thread;
+                listed_newest_first_by_status_and_scope, go_away_with_their_thread_and_run;
             idempotency: a_key_counts_for_one_user_and_route, expired_keys_mean_nothing_and_are_swept;
             transactions: refusal_undoes_only_itself, a_write_sees_its_own_changes, a_read_is_one_snapshot,
                 a_read_sees_what_returned_before, a_panic_harms_nobody_else, closed_storage_is_unavailable;

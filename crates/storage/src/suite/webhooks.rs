@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{ALL, assistant_id, at, map, raw, read, run_id, scope, thread, thread_id, write};
+use super::{ALL, assistant_id, at, map, raw, read, run, run_id, scope, thread, thread_id, write};
 use crate::{
     Page, Result, Scope, Storage, WriteTx,
     webhooks::{Delivery, DeliveryStatus},
@@ -129,9 +129,13 @@ pub async fn listed_newest_first_by_status_and_scope(storage: &dyn Storage) {
     .await;
 }
 
-pub async fn go_away_with_their_thread(storage: &dyn Storage) {
+pub async fn go_away_with_their_thread_and_run(storage: &dyn Storage) {
     write(storage, |tx| {
         tx.insert_thread(&thread(1))?;
+        tx.insert_thread(&thread(3))?;
+        tx.insert_run(&run(3, 3))?;
+        add(tx, 3, "a")?;
+        assert!(tx.delete_run(&Scope::Unrestricted, run_id(3))?);
         add(tx, 1, "a")?;
         add(tx, 2, "a")?;
         assert!(tx.delete_thread(&Scope::Unrestricted, thread_id(1))?);
