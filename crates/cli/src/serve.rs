@@ -112,6 +112,7 @@ async fn serve(
         max_body_bytes: settings.http.max_body_bytes,
         langgraph_version: workers::langgraph_version,
         webhooks: sender.is_some(),
+        metric_prefix: settings.http.metric_prefix.clone(),
     };
     let router = agent_server_server::router(domain.clone(), options);
     if let Some(sender) = sender {

@@ -72,11 +72,14 @@ impl Selection {
 pub(super) struct Cancelled {
     lease: Lease,
     was_running: bool,
+    /// What the run has become, for figures.
+    status: RunStatus,
 }
 
 impl Cancelled {
-    pub(super) fn of(run: &Run) -> Self {
-        Self { lease: run.lease(), was_running: run.status == RunStatus::Running }
+    /// `run` as it was, and its status now.
+    pub(super) fn of(run: &Run, status: RunStatus) -> Self {
+        Self { lease: run.lease(), was_running: run.status == RunStatus::Running, status }
     }
 }
 
@@ -89,7 +92,7 @@ pub(super) fn decide(
     reason: &str,
     now: Timestamp,
 ) -> Result<Cancelled> {
-    let cancelled = Cancelled::of(&run);
+    let cancelled = Cancelled::of(&run, RunStatus::Interrupted);
     let notice = outbox.notice(tx, &run)?;
     end(tx, &run, action, reason, now)?;
     if let Some(notice) = notice {
@@ -203,7 +206,7 @@ impl Domain {
                         match tx.get_run(&Scope::Unrestricted, run.thread_id, run.run_id)? {
                             Some(run) => decide(tx, &outbox, run, action, &reason, now),
                             // It went away with the temporary thread of a run before it.
-                            None => Ok(Cancelled::of(&run)),
+                            None => Ok(Cancelled::of(&run, RunStatus::Interrupted)),
                         }
                     })
                     .collect::<Result<Vec<_>>>()
@@ -303,7 +306,9 @@ impl Domain {
     /// Carries out a committed cancel.
     pub(super) fn after_cancel(&self, cancelled: &Cancelled) {
         if cancelled.was_running {
-            self.0.buffers.close(cancelled.lease);
+            if let Some(buffer) = self.0.buffers.close(cancelled.lease) {
+                buffer.measure_end(cancelled.status);
+            }
             self.host().cancel(cancelled.lease);
         }
         self.close_stream(cancelled.lease.run_id, cancelled.lease.thread_id);
@@ -318,6 +323,6 @@ impl Domain {
             let event = Event { name: "error".into(), data: data.get().to_owned().into() };
             self.0.streams.push(run.run_id, self.now(), event);
         }
-        self.after_cancel(&Cancelled::of(run));
+        self.after_cancel(&Cancelled::of(run, RunStatus::Interrupted));
     }
 }

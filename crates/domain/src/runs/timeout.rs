@@ -39,7 +39,7 @@ fn expire(
         let (status, error) = (RunStatus::Timeout.as_str(), EarlyEnd::timeout().error_json());
         notice.write(tx, status, error, now)?;
     }
-    Ok(Some(Cancelled::of(&run)))
+    Ok(Some(Cancelled::of(&run, RunStatus::Timeout)))
 }
 
 /// Shows in the thread's row that its run took too long.
