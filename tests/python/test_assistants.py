@@ -1,13 +1,19 @@
 """Assistants: the ones made from the configuration, and those that clients make."""
 
 import json
+import os
+import signal
 
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError
-from support.server import PROJECT, assistant
+from support.server import PROJECT, assistant, descendants
 
 GRAPHS = json.loads((PROJECT / "langgraph.json").read_text())["graphs"]
 NOBODY = "99999999-9999-4999-8999-999999999999"
+
+
+def workers_of(server) -> set[int]:
+    return descendants(server.process.pid)
 
 
 @pytest.fixture
@@ -250,6 +256,177 @@ async def test_the_schemas_describe_input_output_state_and_context(client):
         "config_schema": context,
         "context_schema": context,
     }
+
+
+def fields(title: str) -> dict:
+    """The schema of the states of nested.py and questions.py, as input."""
+    return {
+        "properties": {
+            "foo": {"title": "Foo", "type": "string"},
+            "log": {"items": {"type": "string"}, "title": "Log", "type": "array"},
+        },
+        "required": ["foo", "log"],
+        "title": title,
+        "type": "object",
+    }
+
+
+async def test_the_schemas_of_subgraphs_are_found_by_namespace(client, http):
+    id = assistant("nested")
+    state = {
+        "properties": {
+            "foo": {"default": None, "title": "Foo", "type": "string"},
+            "log": {"default": None, "items": {"type": "string"}, "title": "Log", "type": "array"},
+        },
+        "title": "LangGraphState",
+        "type": "object",
+    }
+    child = {
+        "input_schema": fields("State"),
+        "output_schema": fields("State"),
+        "state_schema": state,
+        "config_schema": {},
+        "context_schema": None,
+    }
+    assert await client.assistants.get_subgraphs(id) == {"child": child}
+    assert await client.assistants.get_subgraphs(id, recurse=True) == {"child": child}
+    assert await client.assistants.get_subgraphs(id, namespace="child") == {"child": child}
+    assert await client.assistants.get_subgraphs(id, namespace="nope", recurse=True) == {}
+    assert await client.assistants.get_subgraphs(assistant("simple"), recurse=True) == {}
+    unknown = await http.get(f"/assistants/{NOBODY}/subgraphs")
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": "Not Found"})
+    malformed = await http.get("/assistants/nested/subgraphs/child")
+    assert (malformed.status_code, malformed.json()) == (422, {"detail": "Invalid assistant ID: must be a UUID"})
+
+
+async def test_deeper_subgraphs_are_reached_with_recurse(client, http):
+    id = assistant("deep")
+
+    async def names(path: str) -> list[str]:
+        return list((await http.get(f"/assistants/{id}/subgraphs{path}")).json())
+
+    (outer,) = await names("")
+    everything = await names("?recurse=true")
+    (inner,) = [name for name in everything if name != outer]
+    assert inner.startswith(f"{outer}|")
+    assert await names("?recurse=1") == [outer]
+    assert await names(f"/{outer}?recurse=true") == [outer]
+    quoted = inner.replace("|", "%7C")
+    assert await names(f"/{quoted}") == []
+    assert await names(f"/{quoted}?recurse=true") == [inner]
+
+
+async def test_versions_are_kept_and_can_be_gone_back_to(client, mine, names):
+    created = await mine("simple", name="One", metadata={"a": 1}, config={"configurable": {"model": "m1"}})
+    id = created["assistant_id"]
+    await client.assistants.update(id, graph_id="counter", name="Two", metadata={"b": 2}, context={"model": "m2"})
+    version = {
+        "assistant_id": id,
+        "graph_id": "counter",
+        "config": {"configurable": {"model": "m2"}},
+        "context": {"model": "m2"},
+        "metadata": {"a": 1, "b": 2},
+        "name": "Two",
+        "version": 2,
+        "description": None,
+    }
+    first = {key: value for key, value in created.items() if key != "updated_at"}
+    listed = await client.assistants.get_versions(id)
+    assert [{key: each[key] for key in version} for each in listed[:1]] == [version] and listed[1:] == [first]
+    assert await client.assistants.get_versions(id, metadata={"b": 2}) == listed[:1]
+    assert await client.assistants.get_versions(id, limit=1, offset=1) == [first]
+    with pytest.raises(NotFoundError) as refusal:
+        await client.assistants.get_versions(id, offset=2)
+    assert refusal.value.body == {"detail": f"Assistant {id} not found"}
+
+    restored = await client.assistants.set_latest(id, 1)
+    assert restored == created | {"updated_at": restored["updated_at"]}
+    assert restored["updated_at"] > created["updated_at"]
+    assert await client.assistants.get(id) == restored
+    # Going back makes no version; the next change counts on, and starts from what is active.
+    assert await client.assistants.get_versions(id) == listed
+    third = await client.assistants.update(id, metadata={"c": 3})
+    assert (third["version"], third["graph_id"], third["metadata"]) == (3, "simple", {"a": 1, "c": 3})
+    with pytest.raises(NotFoundError) as refusal:
+        await client.assistants.set_latest(id, 99)
+    assert refusal.value.body == {"detail": f"Version 99 not found for assistant {id}"}
+
+
+async def test_a_restored_version_is_what_runs_use(client, mine):
+    id = (await mine(context={"model": "old"}))["assistant_id"]
+    await client.assistants.update(id, context={"model": "new"})
+    assert (await client.runs.wait(None, id, input={}))["seen"]["context"]["model"] == "new"
+    await client.assistants.set_latest(id, 1)
+    assert (await client.runs.wait(None, id, input={}))["seen"]["context"]["model"] == "old"
+
+
+@pytest.mark.parametrize("field", ["graph_id", "config", "context", "metadata", "name", "description"])
+async def test_nothing_is_patched_to_null(http, mine, field):
+    id = (await mine())["assistant_id"]
+    answer = await http.patch(f"/assistants/{id}", json={field: None})
+    assert answer.status_code == 422 and "null is not of type" in answer.json()["detail"]
+    assert (await http.get(f"/assistants/{id}")).json()["version"] == 1
+
+
+async def test_an_empty_config_is_left_alone_and_an_empty_context_is_not(client, mine):
+    id = (await mine(config={"tags": ["t"]}))["assistant_id"]
+    await client.assistants.update(id, context={"model": "m"})
+    patched = await client.assistants.update(id, config={}, context={})
+    assert (patched["config"]["tags"], patched["context"], patched["version"]) == (["t"], {}, 3)
+
+
+async def test_threads_are_deleted_with_their_assistant_on_request(client, http, mine):
+    async def used(id: str) -> str:
+        thread = (await client.threads.create())["thread_id"]
+        await client.runs.wait(thread, id, input={})
+        return thread
+
+    kept, gone = await mine(), await mine()
+    threads = [await used(kept["assistant_id"]), await used(gone["assistant_id"])]
+    assert (await http.delete(f"/assistants/{kept['assistant_id']}?delete_threads=no")).status_code == 204
+    assert (await http.delete(f"/assistants/{gone['assistant_id']}?delete_threads=True")).status_code == 204
+    assert [(await http.get(f"/threads/{thread}")).status_code for thread in threads] == [200, 404]
+
+
+async def test_default_assistants_follow_the_configuration_over_a_restart(start_server, client_of):
+    server = start_server()
+    client, http = client_of(server)
+    id = assistant("simple")
+    await client.assistants.update(id, name="Renamed", description="Other", metadata={"mine": True})
+    server.stop()
+    server.start()
+    client, http = client_of(server)
+    found = await client.assistants.get(id)
+    assert (found["name"], found["description"], found["version"]) == ("simple", "Two nodes in a row", 3)
+    assert found["metadata"] == {"created_by": "system", "mine": True}
+    # A further restart changes nothing, so it makes no version.
+    server.stop()
+    server.start()
+    client, http = client_of(server)
+    assert await client.assistants.get(id) == found
+
+
+async def test_a_graph_that_does_not_change_is_asked_once(start_server, client_of):
+    server = start_server({"AGENT_SERVER_WORKERS": "1"})
+    client, http = client_of(server)
+    id = assistant("nested")
+
+    async def all() -> list:
+        return [
+            await client.assistants.get_schemas(id),
+            await client.assistants.get_graph(id, xray=True),
+            await client.assistants.get_subgraphs(id, recurse=True),
+        ]
+
+    first = await all()
+    for pid in workers_of(server):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        # No worker could answer now.
+        assert await all() == first
+    finally:
+        for pid in workers_of(server):
+            os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_run_uses_the_config_of_its_assistant(client, mine):

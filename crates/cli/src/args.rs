@@ -36,6 +36,76 @@ pub(crate) enum Command {
     /// Make, list and revoke the API keys of a server, beside it or without it
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// What a running server told receivers of webhooks, and once more
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
+}
+
+/// The commands about webhooks.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum WebhooksCommand {
+    /// List deliveries, newest first
+    List {
+        /// The server to ask.
+        #[command(flatten)]
+        server: Remote,
+        /// Only deliveries in this status
+        #[arg(long, value_name = "STATUS")]
+        status: Option<Status>,
+        /// Most deliveries to list
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+    },
+    /// Tell receivers again, with the same event ids
+    Replay {
+        /// The server to ask.
+        #[command(flatten)]
+        server: Remote,
+        /// Runs whose ends are told again
+        #[arg(value_name = "RUN", required_unless_present = "failed")]
+        run_ids: Vec<uuid::Uuid>,
+        /// Tell all that were given up
+        #[arg(long, conflicts_with = "run_ids")]
+        failed: bool,
+    },
+}
+
+/// A status of deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Status {
+    /// Another try follows
+    Pending,
+    /// The receiver has taken it
+    Delivered,
+    /// Given up
+    Failed,
+}
+
+impl Status {
+    /// The word of the wire.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A running server.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Remote {
+    /// Address of the server
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:2024",
+        env = "AGENT_SERVER_URL"
+    )]
+    pub(crate) url: String,
+    /// Key that the server asks for
+    #[arg(long, value_name = "KEY", env = "AGENT_SERVER_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<String>,
 }
 
 /// What `dev` takes: what every server takes, and what suits a workplace.

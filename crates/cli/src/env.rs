@@ -57,6 +57,8 @@ pub(crate) mod upstream {
     ];
 }
 
+/// Secret that webhooks are signed with. A variable without a flag beside it: command lines can be read by others.
+pub(crate) const WEBHOOK_SECRET: &str = "AGENT_SERVER_WEBHOOK_SECRET";
 /// Active virtual environment of the shell.
 pub(crate) const VIRTUAL_ENV: &str = "VIRTUAL_ENV";
 /// Directories that Python imports from; the workers see it unchanged.

@@ -30,7 +30,7 @@ impl GraphHost for Fake {
     fn cancel(&self, _: Lease) {}
 
     async fn ask(&self, _: &str, _: Question) -> Result<Answer, Error> {
-        Ok(Answer { json: RawJson::of(&"fake"), live: None, ops: vec![] })
+        Ok(Answer { json: RawJson::of(&"fake"), live: None, ops: vec![], lasting: false })
     }
 
     async fn shutdown(&self) {}

@@ -21,6 +21,7 @@ mod refusal;
 mod reload;
 mod serve;
 mod validate;
+mod webhooks;
 mod workers;
 
 use std::process::ExitCode;
@@ -64,5 +65,6 @@ fn run(command: Command) -> Result<()> {
         Command::Validate(args) => validate::run(&args.config),
         Command::Doctor(args) => doctor::run(&args.data_dir),
         Command::Keys(command) => keys::run(command),
+        Command::Webhooks(command) => webhooks::run(command),
     }
 }

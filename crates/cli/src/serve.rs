@@ -6,6 +6,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use agent_server_domain::{Domain, ports::Clock};
+use agent_server_server::webhooks::Sender;
 use agent_server_storage_sqlite::Sqlite;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -99,7 +100,14 @@ async fn serve(
     let storage = open_storage(&settings.data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let built_in = built_in(&settings, &clock)?;
-    let domain = Domain::new(storage, clock, Arc::new(FreshIds), settings.runs.clone());
+    let sender = settings.webhooks.enabled.then(|| Sender::new(settings.webhooks.sender.clone()));
+    let webhooks = agent_server_domain::webhooks::Options {
+        policy: settings.webhooks.sender.policy.clone(),
+        allowed_fields: settings.webhooks.allowed_fields.clone(),
+        sender: sender.clone().map(|sender| sender as _),
+    };
+    let options = agent_server_domain::Options { webhooks, ..settings.runs.clone() };
+    let domain = Domain::new(storage, clock, Arc::new(FreshIds), options);
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     domain.start(Arc::clone(&hosts.all)).await.context("the data cannot be used")?;
 
@@ -120,9 +128,13 @@ async fn serve(
                 None => project.auth.as_ref().and_then(|auth| auth.openapi.clone()),
             },
         },
+        webhooks: sender.is_some(),
         metric_prefix: settings.http.metric_prefix.clone(),
     };
     let router = agent_server_server::router(domain.clone(), options);
+    if let Some(sender) = sender {
+        sender.serve_own(router.clone());
+    }
     let stop = domain.stopping();
     let http = agent_server_server::serve(bound.listener, router, stop.clone());
     let mut http = tokio::spawn(http);

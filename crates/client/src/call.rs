@@ -18,12 +18,14 @@ pub(crate) struct Call {
     path: String,
     query: Vec<(&'static str, String)>,
     pub(crate) last_event_id: Option<String>,
+    headers: Vec<(&'static str, String)>,
     body: Option<serde_json::Result<String>>,
 }
 
 impl Call {
     pub(crate) fn new(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), query: vec![], last_event_id: None, body: None }
+        let path = path.to_owned();
+        Self { method, path, query: vec![], last_event_id: None, headers: vec![], body: None }
     }
 
     /// Puts a value where the path has `{name}`.
@@ -57,6 +59,12 @@ impl Call {
         self
     }
 
+    /// Adds a header that may be absent.
+    pub(crate) fn header(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+        self.headers.extend(value.map(|value| (name, value.to_string())));
+        self
+    }
+
     pub(crate) fn body(mut self, body: &impl Serialize) -> Self {
         self.body = Some(serde_json::to_string(body));
         self
@@ -77,6 +85,9 @@ impl Call {
         if let Some(body) = self.body {
             let body = body.map_err(|error| Error::Request(error.to_string()))?;
             request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        for (name, value) in self.headers {
+            request = request.header(name, value);
         }
         open(request, self.last_event_id.as_deref()).await
     }

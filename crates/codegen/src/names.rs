@@ -36,15 +36,17 @@ const EXCEPTIONS: [(&str, &str); 16] = [
 ];
 
 /// Ids that are short names already.
-const SHORT: [&str; 9] = [
+const SHORT: [&str; 11] = [
     "delete_item",
     "delete_mcp",
     "get_item",
     "get_mcp",
     "list_namespaces",
+    "list_webhook_deliveries",
     "post_a2a",
     "post_mcp",
     "put_item",
+    "replay_webhook_delivery",
     "search_items",
 ];
 

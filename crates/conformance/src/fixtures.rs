@@ -9,6 +9,7 @@
 //! | `<stateless_run_id>` | a finished run without a thread of its own, which was kept |
 //! | `<new_id>` | an id that nothing has |
 //! | `<name\|braced>` | an id in capitals and braces |
+//! | `<webhook>` | an address that runs may tell of their end |
 //! | `<n x>` | a text of n letters |
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,23 +23,32 @@ use crate::{request::Request, session::Session};
 /// Seconds after which a run that is only there to wait would start.
 pub(crate) const NEVER: u32 = 86_400;
 
+/// A receiver that nobody is: an address of a private network, which is not looked up and normally leads nowhere.
+pub(crate) const NOBODY: &str = "http://10.255.255.1:9/hook";
+
 /// Fixtures that some cases share, or that one case has for itself.
 pub(crate) struct Fixtures<'a> {
     session: &'a Session,
     /// Whether `<run_id>` is a run that has not started.
     pub(crate) pending: bool,
+    /// Whether somebody is told of the ends of runs.
+    told: bool,
     made: HashMap<String, String>,
 }
 
 impl<'a> Fixtures<'a> {
     /// None made yet; they are when they are named.
     pub(crate) fn new(session: &'a Session) -> Self {
-        Self { session, pending: false, made: HashMap::new() }
+        Self { session, pending: false, told: false, made: HashMap::new() }
     }
 
     /// The same for an operation, which decides what kind of run it needs.
     pub(crate) fn for_operation(session: &'a Session, operation: &str) -> Self {
-        Self { pending: operation.starts_with("cancel_run"), ..Self::new(session) }
+        Self {
+            pending: operation.starts_with("cancel_run"),
+            told: operation == "replay_webhook_delivery",
+            ..Self::new(session)
+        }
     }
 
     /// Forgets the id that is new for each case.
@@ -113,6 +123,7 @@ impl<'a> Fixtures<'a> {
             "node" => self.session.node.clone(),
             "new_id" => new_id(),
             "cron_id" => self.make_cron().await?,
+            "webhook" => NOBODY.to_owned(),
             "assistant_id" => self.make_assistant().await?,
             "stateless_run_id" => self.make_stateless_run().await?,
             "thread_id" | "run_id" | "checkpoint_id" => return self.make_thread().await,
@@ -132,9 +143,17 @@ impl<'a> Fixtures<'a> {
         text(&self.session.call(Request::to("create_cron")?.body(body)).await?, "cron_id")
     }
 
+    fn says_hello(&self) -> Value {
+        let mut body = self.session.says("hello");
+        if self.told {
+            body["webhook"] = json!(NOBODY);
+        }
+        body
+    }
+
     async fn make_stateless_run(&self) -> Result<String> {
         let keep = json!({ "on_completion": "keep" });
-        let request = Request::to("create_stateless_run")?.body(self.session.says("hello"));
+        let request = Request::to("create_stateless_run")?.body(self.says_hello());
         let run = self.session.call(request.with(keep)).await?;
         self.end(&text(&run, "thread_id")?, &run).await
     }
@@ -143,8 +162,7 @@ impl<'a> Fixtures<'a> {
         let session = self.session;
         let thread = session.call(Request::to("create_thread")?.body(json!({}))).await?;
         let thread = text(&thread, "thread_id")?;
-        let create =
-            Request::to("create_run")?.path("thread_id", &thread).body(session.says("hello"));
+        let create = Request::to("create_run")?.path("thread_id", &thread).body(self.says_hello());
         let run = session.call(create.clone()).await?;
         let mut run = self.end(&thread, &run).await?;
         let state = Request::to("get_thread_state")?.path("thread_id", &thread);

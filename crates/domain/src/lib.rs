@@ -15,6 +15,8 @@ pub mod state;
 pub mod store;
 pub mod stream;
 pub mod threads;
+mod timer;
+pub mod webhooks;
 
 use std::sync::{Arc, OnceLock};
 
@@ -47,6 +49,8 @@ pub struct Options {
     pub log_bytes: usize,
     /// Lifetime of threads that are made without one; `None` is for ever.
     pub thread_ttl: Option<storage::threads::Ttl>,
+    /// Who is told of the ends of runs, and how.
+    pub webhooks: webhooks::Options,
 }
 
 impl Default for Options {
@@ -59,6 +63,7 @@ impl Default for Options {
             shutdown_grace_seconds: 180,
             log_bytes: 64 << 20,
             thread_ttl: None,
+            webhooks: webhooks::Options::default(),
         }
     }
 }
@@ -97,6 +102,8 @@ struct Inner {
     last_kept: Mutex<Option<Timestamp>>,
     buffers: runs::Buffers,
     apart: runs::Apart,
+    courier: webhooks::Courier,
+    introspections: assistants::Introspections,
     /// Wakes the dispatcher.
     wake: tokio::sync::Notify,
     /// Wakes the sweep of threads whose lifetime is over.
@@ -123,6 +130,8 @@ impl Domain {
         Self(Arc::new(Inner {
             streams: stream::Streams::new(options.log_bytes),
             last_kept: Mutex::default(),
+            introspections: assistants::Introspections::default(),
+            courier: webhooks::Courier::new(options.webhooks.outbox()),
             storage,
             host: OnceLock::new(),
             clock,
@@ -164,6 +173,10 @@ impl Domain {
         self.0.tasks.spawn(async move { domain.timeout_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.cron_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.delivery_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.keys_loop().await });
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What the domain needs from outside, and what it offers to those who execute graphs.
 //!
 //! A [`GraphHost`] executes graphs (worker processes, Rust graphs in process). It speaks back through a [`RunSink`],
-//! which the domain implements. Bytes of events, blobs and rendered JSON pass through untouched.
+//! which the domain implements. [`Webhooks`] carries the news of ended runs to others. Bytes of events, blobs and rendered JSON pass through untouched.
 
 use std::sync::Arc;
 
@@ -135,7 +135,7 @@ pub struct LiveState {
 }
 
 /// How far a drawing expands subgraphs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Xray {
     /// Not at all, or all the way.
     All(bool),
@@ -157,6 +157,13 @@ pub enum Question {
         config: RawJson,
         /// Expansion.
         xray: Xray,
+    },
+    /// The graphs nested in it: object namespace → schemas as [`Question::Schemas`] has them.
+    Subgraphs {
+        /// The assistant's config.
+        config: RawJson,
+        /// Whether those inside nested graphs are included.
+        recurse: bool,
     },
     /// A thread's state, rendered by the library.
     State {
@@ -198,6 +205,8 @@ pub struct Answer {
     pub live: Option<LiveState>,
     /// `UpdateState`, `Supersteps`: what is to be saved, in order; nothing is saved yet.
     pub ops: Vec<SaverOp>,
+    /// Whether the answer will be the same, whatever the config, until the graph's code changes.
+    pub lasting: bool,
 }
 
 /// Room for one run at a host; dropping it gives the room back and calls [`RunSink::slot_freed`].
@@ -260,6 +269,42 @@ pub trait GraphHost: Send + Sync + 'static {
 
     /// Stops: lets running attempts go, ends the processes.
     async fn shutdown(&self);
+}
+
+/// One try at telling a receiver of a run's end.
+#[derive(Clone, Debug)]
+pub struct WebhookCall {
+    /// Address, checked just now; a path is one of the server's own routes.
+    pub url: String,
+    /// The same for every try, so that a receiver can tell a repetition.
+    pub event_id: String,
+    /// Now.
+    pub sent_at: Timestamp,
+    /// JSON.
+    pub body: Bytes,
+}
+
+/// Why a receiver could not be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookFailure {
+    /// It may work later: nobody there, no answer, a name that could not be looked up.
+    Unreachable(String),
+    /// Its name leads to an address that must not be called.
+    Blocked(String),
+}
+
+/// Speaks HTTP with receivers of webhooks.
+#[async_trait]
+pub trait Webhooks: std::fmt::Debug + Send + Sync + 'static {
+    /// The addresses of a name; none if it has none, or they cannot be found out.
+    async fn resolve(&self, name: &str) -> Vec<std::net::IpAddr>;
+
+    /// Makes one try, with bounded time and without following redirects. Returns the status of the answer. Connects to no
+    /// address that the policy of [`crate::webhooks::Options`] refuses.
+    ///
+    /// # Errors
+    /// There was no answer.
+    async fn send(&self, call: WebhookCall) -> Result<u16, WebhookFailure>;
 }
 
 /// One operation of a store batch.

@@ -4,15 +4,25 @@
 
 use serde_json::Value;
 
-use crate::auth::{self, Auth};
+use crate::{Options, auth};
 
 /// Schemas whose `graph_id` names a configured graph.
 const WITH_GRAPH_ID: [&str; 5] =
     ["Assistant", "AssistantCreate", "AssistantPatch", "GraphSchema", "AssistantSearchRequest"];
 
-/// The document with the configured graphs listed where a graph id is expected, and with what the project says of its
-/// authentication.
-pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>, auth: &Auth) -> String {
+/// Bodies that can ask for a webhook. `CronPatch` keeps the field, as upstream has it.
+const WITH_WEBHOOK: [&str; 6] = [
+    "CronCreate",
+    "ThreadCronCreate",
+    "RunCreateStateful",
+    "RunCreateStateless",
+    "RunCreateStreamingStateful",
+    "RunCreateStreamingStateless",
+];
+
+/// The document with the configured graphs listed where a graph id is expected, without webhooks where nothing is told, and
+/// with what the project says of its authentication.
+pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>, options: &Options) -> String {
     let mut document = agent_server_api::document().clone();
     let ids: Vec<Value> = graph_ids.map(Value::from).collect();
     for schema in WITH_GRAPH_ID {
@@ -21,8 +31,14 @@ pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>, auth: &Auth
             property["enum"] = Value::Array(ids.clone());
         }
     }
-    if let Some(openapi) = &auth.openapi {
+    if let Some(openapi) = &options.auth.openapi {
         auth::describe(&mut document, openapi);
+    }
+    for schema in WITH_WEBHOOK.iter().filter(|_| !options.webhooks) {
+        let properties = &mut document["components"]["schemas"][schema]["properties"];
+        if let Some(properties) = properties.as_object_mut() {
+            properties.shift_remove("webhook");
+        }
     }
     document.to_string()
 }

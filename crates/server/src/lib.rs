@@ -15,6 +15,7 @@ pub mod not_implemented;
 mod serve;
 mod sse;
 mod wait;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Options {
     pub cors: Cors,
     /// Who decides about requests.
     pub auth: Auth,
+    /// Whether runs tell receivers of their ends; the served document says so.
+    pub webhooks: bool,
     /// What the names of our metrics begin with (upstream's `METRIC_PREFIX`).
     pub metric_prefix: String,
 }
@@ -55,6 +58,7 @@ impl Default for Options {
             langgraph_version: || None,
             cors: Cors::default(),
             auth: Auth::default(),
+            webhooks: true,
             metric_prefix: metrics::PREFIX.into(),
         }
     }

@@ -1,7 +1,7 @@
 //! Assistants and their versions.
 
 use agent_server_storage::{
-    AssistantId, Page, Result, Scope, SortOrder,
+    AssistantId, Map, Page, Result, Scope, SortOrder, Timestamp,
     assistants::{Assistant, Filter, Read, SortBy, Write},
 };
 use rusqlite::{Row, params};
@@ -28,6 +28,25 @@ fn assistant(row: &Row<'_>) -> Result<Assistant> {
         metadata: fields.map(7)?,
         config: fields.map(8)?,
         context: fields.map(9)?,
+    })
+}
+
+const VERSION_COLUMNS: &str =
+    "assistant_id, graph_id, name, description, version, created_at, metadata, config, context";
+
+fn version(row: &Row<'_>) -> Result<Assistant> {
+    let fields = Fields::new("assistant_version", row);
+    Ok(Assistant {
+        assistant_id: fields.uuid(0)?.into(),
+        graph_id: fields.text(1)?,
+        name: fields.text(2)?,
+        description: fields.get(3)?,
+        version: fields.get(4)?,
+        created_at: fields.time(5)?,
+        updated_at: fields.time(5)?,
+        metadata: fields.map(6)?,
+        config: fields.map(7)?,
+        context: fields.map(8)?,
     })
 }
 
@@ -88,6 +107,33 @@ impl Read for Tx<'_> {
         self.count(&sql, condition.params())
     }
 
+    fn list_assistant_versions(
+        &self,
+        id: AssistantId,
+        metadata: Option<&Map>,
+        page: Page,
+    ) -> Result<Vec<Assistant>> {
+        let mut condition = Where::default();
+        condition.and("assistant_id = ?", id.0.as_bytes().to_vec());
+        if let Some(metadata) = metadata {
+            condition.and_contains("metadata", metadata);
+        }
+        condition.param(page.limit);
+        condition.param(page.offset);
+        let sql = format!(
+            "SELECT {VERSION_COLUMNS} FROM assistant_version{} ORDER BY version DESC LIMIT ? OFFSET ?",
+            condition.sql(),
+        );
+        self.all(&sql, condition.params(), version)
+    }
+
+    fn get_assistant_version(&self, id: AssistantId, number: u32) -> Result<Option<Assistant>> {
+        let sql = format!(
+            "SELECT {VERSION_COLUMNS} FROM assistant_version WHERE assistant_id = ?1 AND version = ?2"
+        );
+        self.first(&sql, params![id.0.as_bytes(), number], version)
+    }
+
     fn latest_assistant_version(&self, id: AssistantId) -> Result<u32> {
         let sql =
             "SELECT assistant_id, max(version) FROM assistant_version WHERE assistant_id = ?1";
@@ -121,6 +167,12 @@ impl Write for Tx<'_> {
         .sql()?;
         self.put_version(assistant)?;
         Ok(true)
+    }
+
+    fn touch_assistant(&self, id: AssistantId, now: Timestamp) -> Result<()> {
+        let sql = "UPDATE assistant SET updated_at = ?2 WHERE assistant_id = ?1";
+        self.change(sql, params![id.0.as_bytes(), micros(now)]).sql()?;
+        Ok(())
     }
 
     fn delete_assistant(&self, scope: &Scope, id: AssistantId) -> Result<bool> {

@@ -66,6 +66,26 @@ const RULES: &[(&str, &str)] = &[
         "SELECT cron_id FROM cron WHERE thread_id IS NULL AND on_run_completed IS NULL",
         "cron {0} has no thread, and it is not said what becomes of those of its runs",
     ),
+    (
+        "SELECT assistant_id, version FROM assistant AS a WHERE NOT EXISTS (SELECT 1 FROM assistant_version AS v \
+         WHERE v.assistant_id = a.assistant_id AND v.version = a.version)",
+        "assistant {0} shows version {1}, which it does not have",
+    ),
+    (
+        "SELECT run_id, status FROM webhook_delivery WHERE status NOT IN ('pending', 'delivered', 'failed') \
+         OR (status = 'pending') <> (due_at IS NOT NULL)",
+        "the delivery of run {0} is {1}, which does not fit to when it is due",
+    ),
+    (
+        "SELECT run_id, run.status FROM webhook_delivery JOIN run USING (run_id) \
+         WHERE run.status = 'pending' OR run.status = 'running'",
+        "run {0} is {1}, and a receiver is told that it has ended",
+    ),
+    (
+        "SELECT route, user FROM idempotency_key \
+         WHERE length(body_hash) <> 32 OR length(runs) = 0 OR length(runs) % 16 <> 0",
+        "an idempotency key of {0} (user '{1}') stands for nothing",
+    ),
 ];
 
 /// What is wrong in a data folder, one sentence each; nothing in a sound one.

@@ -19,6 +19,7 @@ mod flusher;
 mod functions;
 mod gaps;
 mod housekeeping;
+mod idempotency;
 mod inspect;
 mod item_filter;
 mod json_path;
@@ -32,6 +33,7 @@ mod series;
 mod store;
 mod threads;
 mod tx;
+mod webhooks;
 mod writer;
 mod zip;
 

@@ -240,6 +240,7 @@ impl Write for Tx<'_> {
         match thread {
             Some(thread) if self.thread_visible(scope, thread.into())? => {
                 self.delete_events(thread.into(), id)?;
+                self.delete_delivery(id)?;
                 Ok(self.delete("DELETE FROM run WHERE run_id = ?1", [id.0.as_bytes()])? > 0)
             }
             _ => Ok(false),

@@ -208,6 +208,7 @@ impl Write for Tx<'_> {
 
     fn delete_thread(&self, scope: &Scope, id: ThreadId) -> Result<bool> {
         let Some(key) = self.thread_key(scope, id)? else { return Ok(false) };
+        self.delete_deliveries(id)?;
         // Everything below goes with the row it refers to.
         Ok(self.delete("DELETE FROM thread WHERE thread_key = ?1", [key])? > 0)
     }

@@ -73,6 +73,18 @@ pub trait Read {
     /// Number of matching assistants.
     fn count_assistants(&self, scope: &Scope, filter: &Filter) -> Result<u64>;
 
+    /// Stored versions of an assistant, newest first, whose metadata contain `metadata`. `created_at` is when the version was
+    /// made, and so is `updated_at`.
+    fn list_assistant_versions(
+        &self,
+        id: AssistantId,
+        metadata: Option<&Map>,
+        page: Page,
+    ) -> Result<Vec<Assistant>>;
+
+    /// One stored version, as [`Self::list_assistant_versions`] shows it.
+    fn get_assistant_version(&self, id: AssistantId, version: u32) -> Result<Option<Assistant>>;
+
     /// Highest version ever given to the assistant, 0 if there is none.
     fn latest_assistant_version(&self, id: AssistantId) -> Result<u32>;
 }
@@ -85,6 +97,9 @@ pub trait Write {
     /// Replaces the row and records `assistant.version` as a version (a version that exists is overwritten); whether it
     /// was there and visible.
     fn update_assistant(&self, scope: &Scope, assistant: &Assistant) -> Result<bool>;
+
+    /// Sets `updated_at` and records no version.
+    fn touch_assistant(&self, id: AssistantId, now: Timestamp) -> Result<()>;
 
     /// Removes the assistant and its versions; whether it was there and visible.
     fn delete_assistant(&self, scope: &Scope, id: AssistantId) -> Result<bool>;

@@ -5,8 +5,8 @@
 //! behind the traits, so a decision and the rows it was based on can never drift apart. A backend may
 //! group closures of several callers into one commit; each closure still succeeds or fails alone.
 //!
-//! One module per resource: [`assistants`], [`threads`], [`runs`], [`crons`], [`checkpoints`], [`events`], [`store`].
-//! Every method that touches data of a tenant takes a [`Scope`]. No SQL and no HTTP here.
+//! One module per resource: [`assistants`], [`threads`], [`runs`], [`crons`], [`checkpoints`], [`events`], [`store`],
+//! [`webhooks`], [`idempotency`]. Every method that touches data of a tenant takes a [`Scope`]. No SQL and no HTTP here.
 
 pub mod assistants;
 pub mod checkpoints;
@@ -14,6 +14,7 @@ pub mod crons;
 mod error;
 pub mod events;
 mod filter;
+pub mod idempotency;
 mod ids;
 mod json;
 pub mod runs;
@@ -22,6 +23,7 @@ pub mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
 pub mod threads;
+pub mod webhooks;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -72,6 +74,8 @@ pub trait ReadTx:
     + checkpoints::Read
     + events::Read
     + store::Read
+    + webhooks::Read
+    + idempotency::Read
 {
 }
 
@@ -85,6 +89,8 @@ pub trait WriteTx:
     + checkpoints::Write
     + events::Write
     + store::Write
+    + webhooks::Write
+    + idempotency::Write
 {
 }
 

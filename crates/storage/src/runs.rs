@@ -211,6 +211,6 @@ pub trait Write {
         now: Timestamp,
     ) -> Result<bool>;
 
-    /// Removes a run; whether it was there and visible. Its checkpoints: see `checkpoints::Write::delete_checkpoints_of_run`.
+    /// Removes a run, its events and its delivery; whether it was there and visible. Its checkpoints: see `checkpoints::Write::delete_checkpoints_of_run`.
     fn delete_run(&self, scope: &Scope, id: RunId) -> Result<bool>;
 }

@@ -202,7 +202,8 @@ pub trait Write {
     /// Changes the given fields; whether the thread was there and visible.
     fn update_thread(&self, scope: &Scope, id: ThreadId, changes: &Changes) -> Result<bool>;
 
-    /// Removes the thread, its runs, checkpoints, blobs, writes and state views; whether it was there and visible.
+    /// Removes the thread, its runs, checkpoints, blobs, writes, state views and deliveries; whether it was there and
+    /// visible.
     fn delete_thread(&self, scope: &Scope, id: ThreadId) -> Result<bool>;
 
     /// Notes that the end of the thread's lifetime has been carried out: it does not expire again before it changes.

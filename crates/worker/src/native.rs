@@ -145,11 +145,13 @@ impl GraphHost for NativeHost {
 
     async fn ask(&self, graph_id: &str, question: Question) -> Result<Answer, Error> {
         let graph = self.graph(graph_id)?;
-        let plain = |json| Answer { json, live: None, ops: vec![] };
+        let plain = |json| Answer { json, live: None, ops: vec![], lasting: false };
+        let lasting = |json| Answer { lasting: true, ..plain(json) };
         match question {
-            Question::Schemas { .. } => Ok(plain(RawJson::of(&graph.schemas()))),
+            Question::Schemas { .. } => Ok(lasting(RawJson::of(&graph.schemas()))),
             // There are no subgraphs to expand.
-            Question::Drawing { .. } => Ok(plain(RawJson::of(&graph.drawing()))),
+            Question::Drawing { .. } => Ok(lasting(RawJson::of(&graph.drawing()))),
+            Question::Subgraphs { .. } => Ok(lasting(RawJson::trusted("{}"))),
             Question::State { thread_id, config, .. } => {
                 let at = Place::of(&config)?;
                 let saved = at.load(&*self.0.sink, thread_id).await?;
@@ -167,7 +169,7 @@ impl GraphHost for NativeHost {
                     return Ok(plain(shown.record()));
                 }
                 let live = shown.live();
-                Ok(Answer { json: live.state.clone(), live: Some(live), ops: vec![] })
+                Ok(Answer { live: Some(live.clone()), ..plain(live.state) })
             }
             Question::UpdateState { thread_id, config, values, as_node } => {
                 let values = values.parse().map_err(damaged)?;

@@ -70,11 +70,11 @@ class Server:
         self,
         folder: Path,
         env: dict[str, str] | None = None,
-        config: Path = PROJECT / "langgraph.json",
+        config: Path | None = None,
         headers: dict[str, str] | None = None,
         more: tuple[str, ...] = (),
     ) -> None:
-        self.config = config
+        self.config = config or PROJECT / "langgraph.json"
         self.headers = headers
         self.more = more
         self.data = folder / "data"

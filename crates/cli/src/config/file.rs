@@ -21,6 +21,8 @@ pub(crate) struct File {
     pub(crate) workers: Workers,
     /// Table `[runs]`.
     pub(crate) runs: Runs,
+    /// Table `[webhooks]`.
+    pub(crate) webhooks: Webhooks,
     /// Table `[log]`.
     pub(crate) log: Log,
     /// Table `[auth]`.
@@ -58,6 +60,13 @@ pub(crate) struct Runs {
     pub(crate) replay_seconds: Option<u64>,
     pub(crate) shutdown_grace_seconds: Option<u64>,
     pub(crate) log_bytes: Option<usize>,
+}
+
+/// Table `[webhooks]`; see [`super::webhooks`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Webhooks {
+    pub(crate) secret: Option<String>,
 }
 
 /// Table `[log]`; see [`super::log::Log`].

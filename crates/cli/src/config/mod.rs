@@ -16,6 +16,7 @@ pub(crate) mod runs;
 mod suggest;
 mod thread_ttl;
 pub(crate) mod unsupported;
+pub(crate) mod webhooks;
 pub(crate) mod workers;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) workers: workers::Workers,
     /// Bounds of the run engine.
     pub(crate) runs: agent_server_domain::Options,
+    /// Who is told of the ends of runs.
+    pub(crate) webhooks: webhooks::Webhooks,
     /// What is logged.
     pub(crate) log: log::Log,
     /// Who may ask; `None` if the server asks nobody who they are, or the project has a handler of its own.
@@ -79,6 +82,7 @@ impl Settings {
                 thread_ttl: thread_ttl::resolve(&env, project)?,
                 ..runs::resolve(mode, &from)?
             },
+            webhooks: webhooks::resolve(&from, project)?,
             log: log::Log::resolve(&from, process)?,
             auth: auth::resolve(&from, project, &data_dir)?,
             data_dir,

@@ -14,7 +14,7 @@ const PROTECTING: [(&str, &str); 1] = [("encryption", "path")];
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
-const ADDING: [(&str, &str); 11] = [
+const ADDING: [(&str, &str); 9] = [
     ("auth", "allow_langsmith_api_keys"),
     ("store", "index"),
     ("store", "ttl"),
@@ -23,8 +23,6 @@ const ADDING: [(&str, &str); 11] = [
     ("http", "mount_prefix"),
     ("http", "configurable_headers"),
     ("http", "middleware_order"),
-    ("webhooks", "headers"),
-    ("webhooks", "url"),
     ("priority", "path"),
 ];
 /// Variables of the same kind: those that protect, and those that choose another storage.

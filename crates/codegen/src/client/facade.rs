@@ -218,6 +218,7 @@ fn stream_call(operation: &Operation<'_>, raw: &Raw) -> Result<TokenStream, Erro
             "query" => quote!(.query(#wire_name, params.#name)),
             "header" if wire_name == "Last-Event-ID" => quote!(.last_event_id(params.#name)),
             "header" if wire_name == "Accept" => TokenStream::new(),
+            "header" => quote!(.header(#wire_name, params.#name)),
             _ => {
                 let place = operation.place();
                 return Err(Error::new(format!(

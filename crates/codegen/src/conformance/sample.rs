@@ -98,7 +98,7 @@ pub(super) fn value(document: &Value, schema: &Value) -> Value {
         Some("string") => json!(match schema["format"].as_str() {
             Some("uuid") => "<new_id>",
             Some("date-time") => "2030-01-01T00:00:00+00:00",
-            Some("uri-reference") => "https://example.com/hook",
+            Some("uri-reference") => "<webhook>",
             _ => "text",
         }),
         Some("integer") => json!(schema["minimum"].as_i64().unwrap_or(1)),

@@ -65,7 +65,12 @@ const CREATE_RUNS: &[&str] = &["create_run", "stream_run", "wait_run"];
 const CREATE_STATELESS: &[&str] =
     &["create_stateless_run", "stream_stateless_run", "wait_stateless_run"];
 const HEALTH: &[&str] = &["health_check", "health_check_root"];
-const GRAPH_BUILDERS: &[&str] = &["get_assistant_graph", "get_assistant_schemas"];
+const GRAPH_BUILDERS: &[&str] = &[
+    "get_assistant_graph",
+    "get_assistant_schemas",
+    "get_assistant_subgraphs",
+    "get_assistant_subgraphs_by_namespace",
+];
 
 /// All entries.
 pub(crate) const TABLE: &[Scenario] = &[
@@ -113,15 +118,11 @@ pub(crate) const TABLE: &[Scenario] = &[
     entry(
         &["create_run_batch"],
         409,
-        Means::Unreachable("runs without a thread have nothing that they could conflict with"),
+        Means::Unreachable("as for one run without a thread, where it is told"),
     ),
     entry(CREATE_STATELESS, 400, story!(resume_without_thread)),
     entry(CREATE_STATELESS, 404, story!(run_of_unknown_assistant)),
-    entry(
-        CREATE_STATELESS,
-        409,
-        Means::Unreachable("a run without a thread has nothing that it could conflict with"),
-    ),
+    entry(CREATE_STATELESS, 409, story!(key_of_a_gone_run)),
     entry(HEALTH, 500, Means::Unreachable("nothing that a client does breaks the server")),
     entry(
         HEALTH,
@@ -134,6 +135,8 @@ pub(crate) const TABLE: &[Scenario] = &[
             "search_assistants",
             "count_assistants",
             "patch_assistant",
+            "get_assistant_versions",
+            "set_latest_assistant_version",
             "create_thread",
             "search_threads",
             "count_threads",
@@ -175,6 +178,8 @@ pub(crate) const TABLE: &[Scenario] = &[
             "wait_stateless_run",
             "create_run_batch",
             "cancel_runs",
+            "set_latest_assistant_version",
+            "replay_webhook_delivery",
         ],
         503,
         Means::FullDisk,

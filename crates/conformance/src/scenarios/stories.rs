@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Stage, Told};
 use crate::{
-    fixtures::{NEVER, new_id},
+    fixtures::{NEVER, new_id, text},
     request::Request,
     session::Session,
 };
@@ -121,6 +121,19 @@ pub(super) async fn waiting(stage: Stage<'_>) -> Result<Told> {
 pub(super) async fn resume_without_thread(stage: Stage<'_>) -> Result<Told> {
     let request = stage.plain.with(json!({ "command": { "resume": "yes" } }));
     Ok(Told::Refused(request, "You must provide a thread_id when resuming.".to_owned()))
+}
+
+/// The run of an idempotency key has ended, and its thread went with it.
+pub(super) async fn key_of_a_gone_run(stage: Stage<'_>) -> Result<Told> {
+    let temporary = json!({ "on_completion": "delete", "stream_resumable": false });
+    let request = stage.plain.with(temporary).header("Idempotency-Key", new_id());
+    let answer = stage.session.send(&request).await?;
+    if request.operation.name == "create_stateless_run" {
+        let run = text(&answer.success()?, "run_id")?;
+        let join = Request::to("join_stateless_run_stream")?.path("run_id", run);
+        stage.session.send(&join).await?;
+    }
+    Ok(Told::Send(request))
 }
 
 pub(super) async fn run_of_unknown_assistant(stage: Stage<'_>) -> Result<Told> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     behaviours,
-    helpers::{column, done, refused, same, same_named},
+    helpers::{column, done, only, refused, same, same_named},
 };
 use crate::{
     answer::Answer,
@@ -32,6 +32,12 @@ behaviours! {
     count_assistants: count_is_what_a_search_finds;
     get_assistant_graph: drawing_is_found_by_graph_and_by_assistant;
     get_assistant_schemas: schemas_describe_the_messages;
+    get_assistant_subgraphs: a_graph_without_subgraphs_has_none;
+    get_assistant_subgraphs_by_namespace: an_unknown_namespace_is_empty;
+    get_assistant_versions: versions_are_listed_newest_first;
+    get_assistant_versions: nothing_left_is_nothing_found;
+    set_latest_assistant_version: everything_of_a_version_is_restored;
+    set_latest_assistant_version: unknown_versions_are_refused;
 }
 
 async fn fresh_assistant_has_defaults(session: &Session) -> Result<()> {
@@ -315,6 +321,105 @@ async fn schemas_describe_the_messages(session: &Session) -> Result<()> {
         ensure!(schemas[name]["properties"]["messages"].is_object(), "{name}: {}", schemas[name]);
     }
     Ok(())
+}
+
+async fn a_graph_without_subgraphs_has_none(session: &Session) -> Result<()> {
+    let id = session.new_assistant(json!({})).await?;
+    for recurse in ["false", "true"] {
+        let request = Request::to("get_assistant_subgraphs")?.path("assistant_id", &id);
+        same(&session.call(request.query("recurse", recurse)).await?, &json!({}))?;
+    }
+    Ok(())
+}
+
+async fn an_unknown_namespace_is_empty(session: &Session) -> Result<()> {
+    let id = session.new_assistant(json!({})).await?;
+    let request = Request::to("get_assistant_subgraphs_by_namespace")?
+        .path("assistant_id", &id)
+        .path("namespace", "nope|deep");
+    same(&session.call(request).await?, &json!({}))
+}
+
+async fn versions_are_listed_newest_first(session: &Session) -> Result<()> {
+    let id = session.new_assistant(json!({ "name": "One", "metadata": { "a": 1 } })).await?;
+    patch(session, &id, json!({ "name": "Two", "metadata": { "b": 2 } })).await?.success()?;
+    let version = |number: u32, name: &str, metadata: Value, time: &str| {
+        json!({
+            "assistant_id": "<assistant 1>",
+            "graph_id": session.graph_id,
+            "config": {},
+            "context": {},
+            "metadata": metadata,
+            "name": name,
+            "created_at": time,
+            "version": number,
+            "description": null,
+        })
+    };
+    let list = Request::to("get_assistant_versions")?.path("assistant_id", &id);
+    let one = |time| version(1, "One", json!({ "a": 1 }), time);
+    let two = version(2, "Two", json!({ "a": 1, "b": 2 }), "<time 1>");
+    same(&session.call(list.clone().body(json!({}))).await?, &json!([two, one("<time 2>")]))?;
+    same(&session.call(list.clone().body(json!({ "limit": 1 }))).await?, &json!([two]))?;
+    let second = json!({ "limit": 1, "offset": 1 });
+    same(&session.call(list.clone().body(second)).await?, &json!([one("<time 1>")]))?;
+    let filter = json!({ "metadata": { "b": 2 } });
+    same(&session.call(list.body(filter)).await?, &json!([two]))
+}
+
+async fn nothing_left_is_nothing_found(session: &Session) -> Result<()> {
+    let id = session.new_assistant(json!({})).await?;
+    let list = Request::to("get_assistant_versions")?.path("assistant_id", &id);
+    for body in [json!({ "offset": 1 }), json!({ "metadata": { "nope": 1 } })] {
+        let answer = session.send(&list.clone().body(body)).await?;
+        ensure!(answer.status == 404, "{}", answer.describe());
+        let detail = Some(format!("Assistant {id} not found"));
+        ensure!(answer.detail() == detail, "{}", answer.describe());
+    }
+    Ok(())
+}
+
+async fn everything_of_a_version_is_restored(session: &Session) -> Result<()> {
+    let first = json!({
+        "name": "One",
+        "description": "First",
+        "metadata": { "a": 1 },
+        "config": { "tags": ["t"], "configurable": { "model": "a" } },
+    });
+    let id = session.new_assistant(first).await?;
+    let before = get(session, &id).await?.success()?;
+    let change = json!({
+        "name": "Two",
+        "description": "Second",
+        "metadata": { "b": 2 },
+        "context": { "model": "b" },
+    });
+    patch(session, &id, change).await?.success()?;
+    let restored = latest(session, &id, 1).await?.success()?;
+    let all = ["graph_id", "config", "context", "metadata", "name", "description", "version"];
+    ensure!(only(&restored, &all) == only(&before, &all), "{restored}");
+    ensure!(restored["created_at"] == before["created_at"], "{restored}");
+    ensure!(restored["updated_at"] != before["updated_at"], "{restored}");
+    ensure!(get(session, &id).await?.success()? == restored, "{restored}");
+    // The next change starts there, and counts on from the newest version.
+    let next = patch(session, &id, json!({ "metadata": { "c": 3 } })).await?.success()?;
+    let expected = json!({ "version": 3, "name": "One", "metadata": { "a": 1, "c": 3 } });
+    ensure!(only(&next, &["version", "name", "metadata"]) == expected, "{next}");
+    Ok(())
+}
+
+async fn unknown_versions_are_refused(session: &Session) -> Result<()> {
+    let id = session.new_assistant(json!({})).await?;
+    let answer = latest(session, &id, 99).await?;
+    ensure!(answer.status == 404, "{}", answer.describe());
+    let detail = Some(format!("Version 99 not found for assistant {id}"));
+    ensure!(answer.detail() == detail, "{}", answer.describe());
+    Ok(())
+}
+
+async fn latest(session: &Session, id: &str, version: u32) -> Result<Answer> {
+    let request = Request::to("set_latest_assistant_version")?.path("assistant_id", id);
+    session.send(&request.body(json!({ "version": version }))).await
 }
 
 async fn get(session: &Session, id: &str) -> Result<Answer> {

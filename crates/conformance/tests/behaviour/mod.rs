@@ -12,6 +12,7 @@ mod system;
 mod thread_runs;
 mod thread_state;
 mod threads;
+mod webhooks;
 
 use anyhow::Result;
 use futures::future::BoxFuture;
@@ -38,6 +39,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Behaviour> {
         thread_runs::CASES,
         run_streams::CASES,
         stateless_runs::CASES,
+        webhooks::CASES,
         odd_values::CASES,
     ]
     .into_iter()

@@ -11,4 +11,5 @@ pub(crate) const FILES: &[&str] = &[
     include_str!("system.json"),
     include_str!("thread_runs.json"),
     include_str!("threads.json"),
+    include_str!("webhooks.json"),
 ];

@@ -18,7 +18,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use crate::{
     Caller, Domain, Error, Found, Result,
     assistants::{default_assistant_id, merged},
-    runs::{runnable, webhook},
+    runs::runnable,
 };
 use payload::Payload;
 use schedule::Schedule;
@@ -91,10 +91,6 @@ fn next_run_date(schedule: &Schedule, now: Timestamp) -> Result<Timestamp> {
     schedule.next(now).ok_or_else(|| Error::Refused("failed to find next date".into()))
 }
 
-fn check_webhook(address: Option<&str>) -> Result<()> {
-    address.map_or(Ok(()), |address| webhook::check(address).map_err(Error::Invalid))
-}
-
 fn not_found() -> Error {
     Error::NotFound("Not Found".into())
 }
@@ -115,7 +111,9 @@ impl Domain {
         let schedule = Schedule::parse(&new.schedule, new.timezone.as_deref())?;
         let next_run_date = Some(next_run_date(&schedule, now)?);
         let end_time = new.end_time.as_deref().map(end_time).transpose()?;
-        check_webhook(new.webhook.as_deref())?;
+        if let Some(address) = &new.webhook {
+            self.check_webhook(address).await?;
+        }
         let no_assistant =
             || Error::NotFound(format!("Assistant '{}' not found", new.assistant_id));
         let assistant_id: AssistantId = match self.graph(&new.assistant_id) {
@@ -194,7 +192,9 @@ impl Domain {
         if changes.is_empty() {
             return Err(Error::Refused("Request body cannot be empty".into()));
         }
-        check_webhook(patch.webhook.as_deref())?;
+        if let Some(address) = &patch.webhook {
+            self.check_webhook(address).await?;
+        }
         let end_time = patch.end_time.map(|end| end.as_deref().map(end_time).transpose());
         let end_time = end_time.transpose()?;
         let (scope, now) = (caller.crons.clone(), self.now());

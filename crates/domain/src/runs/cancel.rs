@@ -9,7 +9,12 @@ use agent_server_storage::{
 };
 
 use super::{early::EarlyEnd, end::error_json, vanishes};
-use crate::{Caller, Domain, Error, Result, ports::Event, state::head_view};
+use crate::{
+    Caller, Domain, Error, Result,
+    ports::Event,
+    state::head_view,
+    webhooks::{Outbox, ROLLBACK},
+};
 
 const NOTHING: &str = "No runs found to cancel.";
 const ALL_OVER: &str = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs \
@@ -82,19 +87,43 @@ impl Cancelled {
 /// Ends `run` within the caller's transaction.
 pub(super) fn decide(
     tx: &dyn WriteTx,
+    outbox: &Outbox,
     run: Run,
     action: CancelAction,
     reason: &str,
     now: Timestamp,
 ) -> Result<Cancelled> {
-    let (thread, cancelled) = (run.thread_id, Cancelled::of(&run, RunStatus::Interrupted));
+    let cancelled = Cancelled::of(&run, RunStatus::Interrupted);
+    let notice = outbox.notice(tx, &run)?;
+    end(tx, &run, action, reason, now)?;
+    if let Some(notice) = notice {
+        let (status, error) = match action {
+            CancelAction::Interrupt => {
+                (RunStatus::Interrupted.as_str(), EarlyEnd::interrupt(reason).error_json())
+            }
+            CancelAction::Rollback => (ROLLBACK, error_json("UserRollback", reason)),
+        };
+        notice.write(tx, status, error, now)?;
+    }
+    Ok(cancelled)
+}
+
+/// Ends the run's row, and brings the thread's up to date.
+fn end(
+    tx: &dyn WriteTx,
+    run: &Run,
+    action: CancelAction,
+    reason: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let thread = run.thread_id;
     let expected = (run.status, run.attempt);
     if !tx.update_run_if(run.run_id, expected, RunStatus::Interrupted, run.attempt, now)? {
         return Err(Error::NotFound(ALL_OVER.into()));
     }
-    if vanishes(&run) {
+    if vanishes(run) {
         tx.delete_thread(&Scope::server(), thread)?;
-        return Ok(cancelled);
+        return Ok(());
     }
     let mut changes =
         Changes { updated_at: Some(now), state_updated_at: Some(now), ..Default::default() };
@@ -106,7 +135,7 @@ pub(super) fn decide(
     let head = head_view(tx, thread)?;
     let pending = head.as_ref().is_some_and(|head| head.pending);
     match action {
-        CancelAction::Interrupt if cancelled.was_running => {
+        CancelAction::Interrupt if run.status == RunStatus::Running => {
             changes.error = Some(Some(EarlyEnd::interrupt(reason).error_json()));
             if let Some(head) = head {
                 changes.values = Some(Some(head.values));
@@ -123,7 +152,7 @@ pub(super) fn decide(
         (true, false) => ThreadStatus::Idle,
     });
     tx.update_thread(&Scope::server(), thread, &changes)?;
-    Ok(cancelled)
+    Ok(())
 }
 
 impl Domain {
@@ -165,6 +194,7 @@ impl Domain {
         let reason = format!("{} requested via POST /runs/cancel", action.word());
         let ended = self.ended_by(&runs, action, &reason).await?;
         let (scope, now) = (caller.threads.clone(), self.now());
+        let outbox = self.outbox();
         let cancelled = self
             .storage()
             .write(move |tx| {
@@ -175,7 +205,7 @@ impl Domain {
                 runs.into_iter()
                     .map(|run| {
                         match tx.get_run(&Scope::server(), run.thread_id, run.run_id)? {
-                            Some(run) => decide(tx, run, action, &reason, now),
+                            Some(run) => decide(tx, &outbox, run, action, &reason, now),
                             // It went away with the temporary thread of a run before it.
                             None => Ok(Cancelled::of(&run, RunStatus::Interrupted)),
                         }
@@ -205,7 +235,7 @@ impl Domain {
             return Ok(());
         }
         let (thread, id, now) = (run.thread_id, run.run_id, self.now());
-        let reason = reason.to_owned();
+        let (reason, outbox) = (reason.to_owned(), self.outbox());
         let cancelled = self
             .storage()
             .write(move |tx| {
@@ -213,7 +243,7 @@ impl Domain {
                 let run = tx.get_run(&Scope::server(), thread, id)?;
                 let run = run.filter(|run| !run.status.is_terminal());
                 let run = run.ok_or_else(|| Error::NotFound(ALL_OVER.into()))?;
-                decide(tx, run, action, &reason, now)
+                decide(tx, &outbox, run, action, &reason, now)
             })
             .await?;
         self.after_cancel(&cancelled);
@@ -247,7 +277,7 @@ impl Domain {
         if runs.is_empty() {
             return Ok(vec![]);
         }
-        let (reason, now) = (reason.to_owned(), self.now());
+        let (reason, now, outbox) = (reason.to_owned(), self.now(), self.outbox());
         let cancelled = self
             .storage()
             .write(move |tx| {
@@ -255,7 +285,14 @@ impl Domain {
                 for run in runs {
                     let run = tx.get_run(&Scope::server(), run.thread_id, run.run_id)?;
                     if let Some(run) = run.filter(|run| run.status == RunStatus::Pending) {
-                        cancelled.push(decide(tx, run, CancelAction::Interrupt, &reason, now)?);
+                        cancelled.push(decide(
+                            tx,
+                            &outbox,
+                            run,
+                            CancelAction::Interrupt,
+                            &reason,
+                            now,
+                        )?);
                     }
                 }
                 Ok::<_, Error>(cancelled)
@@ -277,6 +314,7 @@ impl Domain {
         }
         self.close_stream(cancelled.lease.run_id, cancelled.lease.thread_id);
         self.0.wake.notify_one();
+        self.0.courier.wake.notify_one();
     }
 
     /// Lets go of a run in flight whose row is gone already.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use agent_server_storage::{
-    AssistantId, Cost, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
+    AssistantId, Cost, RawJson, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
     assistants::Assistant,
     runs::{MultitaskStrategy, Run, RunStatus},
     threads::{Changes, Columns, Thread, ThreadStatus, Ttl},
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     cancel::{CancelAction, Cancelled},
     kwargs::{self, Facts, RunRequest},
-    webhook,
+    once::{Outcome, Stored},
 };
 use crate::{
     Caller, Domain, Error, Result,
@@ -24,6 +24,7 @@ use crate::{
     ports::{RunOrder, Slot},
     stream::{From, Listener},
     threads::fresh_thread,
+    webhooks::Outbox,
 };
 
 const BUSY: &str = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.";
@@ -91,8 +92,10 @@ impl Domain {
         target: Target,
         request: RunRequest,
     ) -> Result<Created> {
-        let created = self.create_run_if(caller, target, request, |_, _| Ok(true)).await?;
-        Ok(created.expect("nothing was against it"))
+        match self.create_one(caller, target, request, None).await? {
+            Outcome::New(mut created) => Ok(created.pop().expect("one was asked for")),
+            Outcome::Known(_) => unreachable!("nothing is known without a key"),
+        }
     }
 
     /// Creates a run if `mark` agrees, which is asked in the transaction of the run and may write in it what has to be
@@ -107,13 +110,39 @@ impl Domain {
         request: RunRequest,
         mark: impl FnOnce(&dyn WriteTx, RunId) -> Result<bool> + Send + 'static,
     ) -> Result<Option<Created>> {
-        let prepared = self.prepare(caller, target, request)?;
+        let prepared = self.prepared_one(caller, target, request, None).await?;
         let run_id = prepared.plan.run_id;
-        if prepared.plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
-            self.make_way(&prepared.plan).await?;
-        }
         let mark = move |tx: &dyn WriteTx| mark(tx, run_id);
-        Ok(self.create_prepared(vec![prepared], mark).await?.pop())
+        match self.create_prepared(vec![prepared], None, mark).await? {
+            Outcome::New(mut created) => Ok(created.pop()),
+            Outcome::Known(_) => unreachable!("nothing is known without a key"),
+        }
+    }
+
+    pub(super) async fn create_one(
+        &self,
+        caller: &Caller,
+        target: Target,
+        request: RunRequest,
+        once: Option<Stored>,
+    ) -> Result<Outcome> {
+        let prepared = self.prepared_one(caller, target, request, once.clone()).await?;
+        self.create_prepared(vec![prepared], once, |_| Ok(true)).await
+    }
+
+    async fn prepared_one(
+        &self,
+        caller: &Caller,
+        target: Target,
+        request: RunRequest,
+        once: Option<Stored>,
+    ) -> Result<Prepared> {
+        self.check_webhooks([&request]).await?;
+        let prepared = self.prepare(caller, target, request)?;
+        if prepared.plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
+            self.make_way(&prepared.plan, once.clone()).await?;
+        }
+        Ok(prepared)
     }
 
     /// Creates stateless runs: all of them or none.
@@ -125,19 +154,36 @@ impl Domain {
         caller: &Caller,
         requests: Vec<RunRequest>,
     ) -> Result<Vec<Created>> {
+        match self.create_several(caller, requests, None).await? {
+            Outcome::New(created) => Ok(created),
+            Outcome::Known(_) => unreachable!("nothing is known without a key"),
+        }
+    }
+
+    pub(super) async fn create_several(
+        &self,
+        caller: &Caller,
+        requests: Vec<RunRequest>,
+        once: Option<Stored>,
+    ) -> Result<Outcome> {
+        self.check_webhooks(&requests).await?;
         let prepared = requests
             .into_iter()
             .map(|request| self.prepare(caller, Target::Stateless, request))
             .collect::<Result<_>>()?;
-        self.create_prepared(prepared, |_| Ok(true)).await
+        self.create_prepared(prepared, once, |_| Ok(true)).await
+    }
+
+    async fn check_webhooks(&self, requests: impl IntoIterator<Item = &RunRequest>) -> Result<()> {
+        for address in requests.into_iter().filter_map(|request| request.webhook.as_ref()) {
+            self.check_webhook(address).await?;
+        }
+        Ok(())
     }
 
     /// Everything about a creation that needs no transaction.
     fn prepare(&self, caller: &Caller, target: Target, request: RunRequest) -> Result<Prepared> {
         refuse_both(configurable(&request.config), Some(&request.context))?;
-        if let Some(address) = &request.webhook {
-            webhook::check(address).map_err(Error::Invalid)?;
-        }
         let delay = delay(request.after_seconds)?;
         let assistant_id = self.resolve_assistant(&request.assistant_id)?;
         let (thread_id, stateless) = match target {
@@ -177,14 +223,19 @@ impl Domain {
     }
 
     /// Asks the runs that this one interrupts to stop, so that what they hold is kept.
-    async fn make_way(&self, plan: &Plan) -> Result<()> {
+    async fn make_way(&self, plan: &Plan, once: Option<Stored>) -> Result<()> {
         let (caller, thread) = (plan.caller.clone(), plan.thread_id);
         let (assistant, is_default) = (plan.assistant_id, plan.is_default);
         let graphs = self.graphs();
         let inflight = self
             .storage()
             .read(Cost::Point, move |tx| {
-                // A run that will be refused stops nothing.
+                // A run that will be refused, or is there already, stops nothing.
+                if let Some(once) = once
+                    && once.find(tx)?.is_some()
+                {
+                    return Ok(vec![]);
+                }
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
                 runnable(tx, &caller, assistant, is_default, &known)?.ok_or_else(missing)?;
                 match tx.get_thread(&caller.threads, thread, Columns::Header)? {
@@ -202,8 +253,9 @@ impl Domain {
     async fn create_prepared(
         &self,
         prepared: Vec<Prepared>,
+        once: Option<Stored>,
         mark: impl FnOnce(&dyn WriteTx) -> Result<bool> + Send + 'static,
-    ) -> Result<Vec<Created>> {
+    ) -> Result<Outcome> {
         let (mut plans, mut slots, mut listeners) = (vec![], vec![], vec![]);
         // Whether a thread is made that has a lifetime for the sake of replays.
         let mut replayed = false;
@@ -218,23 +270,41 @@ impl Domain {
             slots.push(slot);
             plans.push(plan);
         }
-        let graphs = self.graphs();
+        let (graphs, outbox) = (self.graphs(), self.outbox());
         let committed = self
             .storage()
             .commit(move |tx| {
+                if let Some(once) = &once
+                    && let Some(runs) = once.find(tx)?
+                {
+                    return Ok(Err(runs));
+                }
                 if !mark(tx)? {
-                    return Ok(vec![]);
+                    return Ok(Ok(vec![]));
                 }
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
-                plans.into_iter().map(|plan| plan.decide(tx, &known)).collect::<Result<Vec<_>>>()
+                let decided = plans.into_iter().map(|plan| plan.decide(tx, &known, &outbox));
+                let decided = decided.collect::<Result<Vec<_>>>()?;
+                if let Some(once) = &once {
+                    once.keep(tx, decided.iter().map(|decided| decided.run.run_id).collect())?;
+                }
+                Ok::<_, Error>(Ok(decided))
             })
             .await;
-        if committed.as_ref().map_or(true, |(decided, _)| decided.is_empty()) {
+        let created = |result: &Result<(Result<Vec<Decided>, _>, _)>| matches!(result, Ok((Ok(decided), _)) if !decided.is_empty());
+        if !created(&committed) {
             for (run_id, _) in &listeners {
                 self.0.streams.discard(*run_id);
             }
         }
         let (decided, flush) = committed?;
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(runs) => {
+                flush.await?;
+                return Ok(Outcome::Known(runs));
+            }
+        };
         let mut created = Vec::with_capacity(decided.len());
         if replayed {
             self.0.lifetimes.notify_one();
@@ -254,7 +324,7 @@ impl Domain {
         }
         // The graph begins meanwhile; the caller hears of the run only when it cannot be lost any more.
         flush.await?;
-        Ok(created)
+        Ok(Outcome::New(created))
     }
 
     /// An id for a run, for who has to name it before it is created.
@@ -337,7 +407,12 @@ impl Plan {
         format!("superseded by run {} (multitask_strategy={strategy})", self.run_id)
     }
 
-    fn decide(self, tx: &dyn WriteTx, known_graph: &dyn Fn(&str) -> bool) -> Result<Decided> {
+    fn decide(
+        self,
+        tx: &dyn WriteTx,
+        known_graph: &dyn Fn(&str) -> bool,
+        outbox: &Outbox,
+    ) -> Result<Decided> {
         let assistant =
             runnable(tx, &self.caller, self.assistant_id, self.is_default, known_graph)?
                 .ok_or_else(missing)?;
@@ -368,7 +443,8 @@ impl Plan {
             if let Some(action) = action {
                 let reason = self.superseded();
                 for run in inflight.drain(..) {
-                    cancelled.push(super::cancel::decide(tx, run, action, &reason, self.now)?);
+                    cancelled
+                        .push(super::cancel::decide(tx, outbox, run, action, &reason, self.now)?);
                 }
                 thread = tx
                     .get_thread(&self.caller.threads, self.thread_id, Columns::Header)?
@@ -438,11 +514,17 @@ impl Plan {
 }
 
 impl Domain {
+    /// Whether somebody is told of the end of a run with these kwargs.
+    pub(super) fn notifies(&self, kwargs: &RawJson) -> bool {
+        self.0.courier.outbox.enabled && kwargs::webhook(kwargs).is_some()
+    }
+
     /// Announces an attempt of a run that was due at `due`, and hands it to the host.
     pub(super) fn launch(&self, slot: Box<dyn Slot>, order: RunOrder, due: Timestamp) {
         let lease = order.lease;
         measure::started(&order.graph_id, lease.attempt, due, self.now());
-        self.0.buffers.open(lease, &order.graph_id, order.temporary);
+        let notifies = self.notifies(&order.kwargs);
+        self.0.buffers.open(lease, &order.graph_id, order.temporary, notifies);
         let data =
             serde_json::json!({"run_id": lease.run_id.to_string(), "attempt": lease.attempt});
         let event = crate::ports::Event { name: "metadata".into(), data: data.to_string().into() };

@@ -210,7 +210,8 @@ impl Domain {
         if claimed {
             let resumable = kwargs::is_resumable(&run.kwargs);
             self.0.streams.open(run.run_id, run.thread_id, resumable);
-            self.0.buffers.open(lease, &run.graph_id, run.temporary);
+            let notifies = self.notifies(&run.kwargs);
+            self.0.buffers.open(lease, &run.graph_id, run.temporary, notifies);
             let outcome = Outcome { ending: Ending::Error { error, message }, live: None };
             self.end_attempt(lease, outcome).await;
         }

@@ -1,5 +1,7 @@
 //! How an attempt ends: one transaction for run, thread, checkpoints and live view; then the stream closes.
 
+use std::sync::Arc;
+
 use agent_server_storage::{
     Page, RawJson, RunId, Scope, ThreadId, Timestamp, WriteTx,
     checkpoints::SaverOp,
@@ -16,6 +18,7 @@ use crate::{
     ports::{Ending, Event, LiveState, Outcome},
     state::head_view,
     stream::{self, Log, Logged},
+    webhooks::Outbox,
 };
 
 /// What the end of an attempt means for the run.
@@ -139,6 +142,8 @@ struct End {
     live: Option<LiveState>,
     /// Events that are not stored yet.
     events: Vec<StoredEvent>,
+    /// Set if somebody is told of the run's end.
+    outbox: Option<Arc<Outbox>>,
     now: Timestamp,
 }
 
@@ -146,6 +151,11 @@ impl End {
     /// `false` if the lease is not held any more: then nothing changes.
     fn commit(self, tx: &dyn WriteTx) -> Result<bool> {
         let Lease { run_id, thread_id, attempt } = self.lease;
+        // As it was while it was running, with the beginning of the attempt.
+        let run = match &self.outbox {
+            Some(_) => tx.get_run(&Scope::server(), thread_id, run_id)?,
+            None => None,
+        };
         let status = self.verdict.status().unwrap_or(RunStatus::Pending);
         let count = match self.verdict {
             Verdict::TakenBack => uncounted(self.lease),
@@ -160,11 +170,25 @@ impl End {
         if !self.verdict.is_over() {
             return Ok(true);
         }
+        let notice = match (&self.outbox, &run) {
+            (Some(outbox), Some(run)) => outbox.notice(tx, run)?,
+            _ => None,
+        };
         if self.vanishes {
             tx.delete_thread(&Scope::server(), thread_id)?;
-            return Ok(true);
+        } else {
+            self.show(tx)?;
         }
-        let (mut values, mut pending, mut interrupts) = (self.values, self.pending, None);
+        if let Some(notice) = notice {
+            notice.write(tx, status.as_str(), self.verdict.error(), self.now)?;
+        }
+        Ok(true)
+    }
+
+    /// Brings the thread's row up to date.
+    fn show(&self, tx: &dyn WriteTx) -> Result<()> {
+        let thread_id = self.lease.thread_id;
+        let (mut values, mut pending, mut interrupts) = (self.values.clone(), self.pending, None);
         if let Some(live) = &self.live {
             if let Some(checkpoint) = &live.checkpoint_id {
                 tx.put_live_state(thread_id, checkpoint, &live.state)?;
@@ -186,7 +210,7 @@ impl End {
             ..Default::default()
         };
         tx.update_thread(&Scope::server(), thread_id, &changes)?;
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -234,7 +258,9 @@ impl Domain {
             }
             // What can be replayed outlives its run, see `vanishes`.
             let vanishes = buffer.temporary && kept.is_none();
-            let end = End { lease, vanishes, verdict, ops, values, pending, live, events, now };
+            let outbox = buffer.notifies.then(|| self.outbox());
+            let end =
+                End { lease, vanishes, verdict, ops, values, pending, live, events, outbox, now };
             let committed = self.storage().write(move |tx| end.commit(tx)).await;
             if let (Ok(true), Some(log)) = (&committed, kept) {
                 log.saved(count);
@@ -254,6 +280,9 @@ impl Domain {
                     self.0.streams.publish(log, last, self.now());
                 }
                 self.end_log(lease.run_id);
+                if buffer.notifies {
+                    self.0.courier.wake.notify_one();
+                }
             }
             // Another attempt goes on with the same stream.
             Ok((true, false, _)) => {}

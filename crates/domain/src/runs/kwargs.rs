@@ -40,7 +40,7 @@ pub struct RunRequest {
     pub stream_subgraphs: bool,
     /// Whether events carry ids and are kept for replay.
     pub stream_resumable: bool,
-    /// Address that is told of the run's end; see [`super::webhook`].
+    /// Address that is told of the run's end; see [`crate::webhooks`].
     pub webhook: Option<String>,
     /// Where traces go: members of the configurable under names that clients cannot set otherwise.
     pub tracer: Tracer,
@@ -241,6 +241,16 @@ pub fn is_resumable(kwargs: &RawJson) -> bool {
         resumable: bool,
     }
     kwargs.parse::<Part>().is_ok_and(|part| part.resumable)
+}
+
+/// The address that is told of the run's end, if there is one.
+pub fn webhook(kwargs: &RawJson) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Part {
+        #[serde(default)]
+        webhook: Option<String>,
+    }
+    kwargs.parse::<Part>().ok()?.webhook
 }
 
 /// The checkpoint that a run starts from, if it asked for one.

@@ -1,6 +1,7 @@
 //! Runs: create, get, list, delete; how they are queued, executed, ended and cancelled.
 //!
-//! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it, `dispatch` gives it to a
+//! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it (with a key of
+//! `once` only once), `dispatch` gives it to a
 //! host, `sink` takes what comes back, `end` commits how it ended, `apart` knows which attempts get a process of their own,
 //! `cancel` and `timeout` end it before its graph has (`early`), `stop` lets it go when the server stops, [`result`] tells
 //! who waits.
@@ -14,11 +15,11 @@ mod dispatch;
 mod early;
 mod end;
 pub mod kwargs;
+mod once;
 pub mod result;
 mod sink;
 mod stop;
 mod timeout;
-pub mod webhook;
 
 use agent_server_storage::{
     Cost, Page, RunId, Scope, ThreadId,
@@ -36,6 +37,7 @@ pub(crate) use apart::Apart;
 pub use cancel::{CancelAction, Selection};
 pub(crate) use create::runnable;
 pub use create::{Created, Target};
+pub use once::Once;
 pub(crate) use sink::Buffers;
 pub(crate) use sink::Sink;
 
@@ -45,6 +47,12 @@ pub struct Joined {
     pub run: Run,
     /// Its events; `None` when it is over and none were asked for.
     pub listener: Option<Listener>,
+}
+
+impl std::convert::From<Created> for Joined {
+    fn from(created: Created) -> Self {
+        Self { run: created.run, listener: Some(created.listener) }
+    }
 }
 
 impl Domain {

@@ -40,6 +40,8 @@ pub(super) struct Buffer {
     graph_id: String,
     /// Whether the thread goes away with the run.
     pub(super) temporary: bool,
+    /// Whether somebody is told of the run's end.
+    pub(super) notifies: bool,
     /// When the attempt began.
     opened: Instant,
     /// Set when the attempt was asked to stop.
@@ -61,10 +63,11 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn open(&self, lease: Lease, graph_id: &str, temporary: bool) {
+    pub(super) fn open(&self, lease: Lease, graph_id: &str, temporary: bool, notifies: bool) {
         let buffer = Buffer {
             graph_id: graph_id.to_owned(),
             temporary,
+            notifies,
             opened: Instant::now(),
             early: OnceLock::new(),
             ended_early: SetOnce::new(),
@@ -275,6 +278,7 @@ impl RunSink for Sink {
 
     fn graphs_changed(&self) {
         let Some(domain) = self.domain() else { return };
+        domain.0.introspections.clear();
         let tasks = domain.0.tasks.clone();
         tasks.spawn(async move {
             if let Err(error) = domain.register_graphs().await {

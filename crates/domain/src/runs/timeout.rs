@@ -3,20 +3,25 @@
 use std::time::Duration;
 
 use agent_server_storage::{
-    Scope, Timestamp, WriteTx,
+    Scope, ThreadId, Timestamp, WriteTx,
     runs::{Lease, RunStatus},
     threads::{Changes, ThreadStatus},
 };
 use tokio::time::Instant;
 
 use super::{cancel::Cancelled, early::EarlyEnd, vanishes};
-use crate::{Domain, Result, state::head_view};
+use crate::{Domain, Result, state::head_view, webhooks::Outbox};
 
 /// How long storage is left alone after it failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Ends a run that is still in the attempt of the lease; `None` if it is not, and nothing changes.
-fn expire(tx: &dyn WriteTx, lease: Lease, now: Timestamp) -> Result<Option<Cancelled>> {
+fn expire(
+    tx: &dyn WriteTx,
+    outbox: &Outbox,
+    lease: Lease,
+    now: Timestamp,
+) -> Result<Option<Cancelled>> {
     let Lease { run_id, thread_id, attempt } = lease;
     let expected = (RunStatus::Running, attempt);
     let all = &Scope::server();
@@ -24,11 +29,21 @@ fn expire(tx: &dyn WriteTx, lease: Lease, now: Timestamp) -> Result<Option<Cance
     if !tx.update_run_if(run_id, expected, RunStatus::Timeout, attempt, now)? {
         return Ok(None);
     }
-    let cancelled = Cancelled::of(&run, RunStatus::Timeout);
+    let notice = outbox.notice(tx, &run)?;
     if vanishes(&run) {
         tx.delete_thread(all, thread_id)?;
-        return Ok(Some(cancelled));
+    } else {
+        show(tx, thread_id, now)?;
     }
+    if let Some(notice) = notice {
+        let (status, error) = (RunStatus::Timeout.as_str(), EarlyEnd::timeout().error_json());
+        notice.write(tx, status, error, now)?;
+    }
+    Ok(Some(Cancelled::of(&run, RunStatus::Timeout)))
+}
+
+/// Shows in the thread's row that its run took too long.
+fn show(tx: &dyn WriteTx, thread_id: ThreadId, now: Timestamp) -> Result<()> {
     let is_last = tx.inflight_runs(thread_id)?.is_empty();
     let (values, interrupts) = match head_view(tx, thread_id)? {
         Some(head) => (Some(Some(head.values)), Some(Some(head.interrupts))),
@@ -43,8 +58,8 @@ fn expire(tx: &dyn WriteTx, lease: Lease, now: Timestamp) -> Result<Option<Cance
         error: Some(Some(EarlyEnd::timeout().error_json())),
         ..Default::default()
     };
-    tx.update_thread(all, thread_id, &changes)?;
-    Ok(Some(cancelled))
+    tx.update_thread(&Scope::server(), thread_id, &changes)?;
+    Ok(())
 }
 
 impl Domain {
@@ -81,9 +96,10 @@ impl Domain {
         let opened = |lease: &Lease| Some((*lease, self.0.buffers.get(*lease)?));
         let attempts = leases.iter().filter_map(opened).collect();
         self.end_attempts_early(attempts, &EarlyEnd::timeout()).await;
-        let now = self.now();
+        let (now, outbox) = (self.now(), self.outbox());
         let decide = move |tx: &dyn WriteTx| {
-            leases.into_iter().map(|lease| expire(tx, lease, now)).collect::<Result<Vec<_>>>()
+            let expired = leases.into_iter().map(|lease| expire(tx, &outbox, lease, now));
+            expired.collect::<Result<Vec<_>>>()
         };
         for cancelled in self.storage().write(decide).await?.iter().flatten() {
             self.after_cancel(cancelled);

@@ -25,6 +25,7 @@ pub use update::StateUpdate;
 pub(crate) use {
     head::{HeadView, head_view},
     update::{no_graph, save_update},
+    view::time_text,
 };
 
 /// Which state of a thread is asked for.

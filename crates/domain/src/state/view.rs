@@ -64,8 +64,8 @@ pub(super) enum View {
     Live,
 }
 
-/// Times of states: microseconds and a numeric offset, no fraction on a whole second.
-fn time_text(time: Timestamp) -> String {
+/// Times of the wire: microseconds and a numeric offset, no fraction on a whole second.
+pub(crate) fn time_text(time: Timestamp) -> String {
     use chrono::{SecondsFormat, Timelike};
     let format = if time.nanosecond() == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
     time.to_rfc3339_opts(format, false)

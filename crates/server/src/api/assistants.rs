@@ -1,5 +1,7 @@
 //! Tag Assistants.
 
+use std::collections::BTreeMap;
+
 use agent_server_api::{types, *};
 use agent_server_domain::{
     Caller,
@@ -7,14 +9,14 @@ use agent_server_domain::{
     auth::Event,
     ports::Xray,
     storage::{
-        AssistantId, Page,
+        AssistantId, Page, RawJson,
         assistants::{Assistant, Filter, SortBy},
     },
 };
 use serde_json::json;
 
 use super::{Access, Api, Result, allowed, body_id, context, page, pagination};
-use crate::{convert, error::invalid, not_implemented};
+use crate::{convert, error::invalid};
 
 impl Assistants for Api {
     async fn create_assistant(
@@ -190,17 +192,7 @@ impl Assistants for Api {
         let id = path.assistant_id.into();
         let caller = may_read(&cx, id).await?;
         let (graph_id, schemas) = self.domain.assistant_schemas(&caller, id).await?;
-        #[derive(serde::Deserialize)]
-        struct Schemas {
-            input_schema: agent_server_client::wire::RawJson,
-            output_schema: agent_server_client::wire::RawJson,
-            state_schema: agent_server_client::wire::RawJson,
-            config_schema: agent_server_client::wire::RawJson,
-            context_schema: agent_server_client::wire::RawJson,
-        }
-        let schemas: Schemas = schemas.parse().map_err(|error| {
-            agent_server_domain::Error::Internal(format!("a worker answered odd schemas: {error}"))
-        })?;
+        let schemas = schemas_of(&schemas)?;
         let answer = types::GraphSchema {
             graph_id,
             input_schema: schemas.input_schema,
@@ -215,37 +207,81 @@ impl Assistants for Api {
     async fn get_assistant_subgraphs(
         &self,
         cx: Context,
-        _path: GetAssistantSubgraphsPath,
-        _query: GetAssistantSubgraphsQuery,
+        path: GetAssistantSubgraphsPath,
+        query: GetAssistantSubgraphsQuery,
     ) -> Result<GetAssistantSubgraphsResponse> {
-        Err(not_implemented::operation(&cx))
+        let (id, recurse) = (path.assistant_id.into(), query.recurse.unwrap_or(false));
+        let caller = may_read(&cx, id).await?;
+        let found = self.domain.assistant_subgraphs(&caller, id, None, recurse).await?;
+        Ok(GetAssistantSubgraphsResponse::Ok(subgraphs_of(found)?.into()))
     }
 
     async fn get_assistant_subgraphs_by_namespace(
         &self,
         cx: Context,
-        _path: GetAssistantSubgraphsByNamespacePath,
-        _query: GetAssistantSubgraphsByNamespaceQuery,
+        path: GetAssistantSubgraphsByNamespacePath,
+        query: GetAssistantSubgraphsByNamespaceQuery,
     ) -> Result<GetAssistantSubgraphsByNamespaceResponse> {
-        Err(not_implemented::operation(&cx))
+        let (id, recurse) = (path.assistant_id.into(), query.recurse.unwrap_or(false));
+        let namespace = Some(path.namespace.as_str());
+        let caller = may_read(&cx, id).await?;
+        let found = self.domain.assistant_subgraphs(&caller, id, namespace, recurse).await?;
+        Ok(GetAssistantSubgraphsByNamespaceResponse::Ok(subgraphs_of(found)?.into()))
     }
 
     async fn get_assistant_versions(
         &self,
         cx: Context,
-        _path: GetAssistantVersionsPath,
-        _body: Body<types::AssistantVersionsSearchRequest>,
+        path: GetAssistantVersionsPath,
+        body: Body<types::AssistantVersionsSearchRequest>,
     ) -> Result<GetAssistantVersionsResponse> {
-        Err(not_implemented::operation(&cx))
+        let (id, body) = (path.assistant_id.into(), body.value);
+        let page = page(body.limit, body.offset);
+        let caller = may_read(&cx, id).await?;
+        let found = self.domain.assistant_versions(&caller, id, body.metadata, page).await?;
+        let versions: Vec<_> = found.into_iter().map(version_of).collect();
+        Ok(GetAssistantVersionsResponse::Ok(Reply::new(&versions)))
     }
 
     async fn set_latest_assistant_version(
         &self,
         cx: Context,
-        _path: SetLatestAssistantVersionPath,
-        _body: Body<types::AssistantVersionChange>,
+        path: SetLatestAssistantVersionPath,
+        body: Body<types::AssistantVersionChange>,
     ) -> Result<SetLatestAssistantVersionResponse> {
-        Err(not_implemented::operation(&cx))
+        let (id, version) = (AssistantId::from(path.assistant_id), body.value.version);
+        let value = || json!({"assistant_id": id, "version": version});
+        let caller = allowed(&cx, Event::ASSISTANTS_UPDATE, value).await?;
+        let restored = self.domain.set_latest_version(&caller, id, version).await?;
+        Ok(SetLatestAssistantVersionResponse::Ok(assistant_of(&restored).into()))
+    }
+}
+
+/// The schemas of a graph as a worker answers them.
+fn schemas_of(json: &RawJson) -> Result<types::GraphSchemaNoId> {
+    json.parse().map_err(|error| {
+        let cause = format!("a worker answered odd schemas: {error}");
+        agent_server_domain::Error::Internal(cause).into()
+    })
+}
+
+fn subgraphs_of(found: BTreeMap<String, RawJson>) -> Result<types::Subgraphs> {
+    let schemas = found.into_iter().map(|(name, json)| Ok((name, schemas_of(&json)?)));
+    Ok(types::Subgraphs(schemas.collect::<Result<_>>()?))
+}
+
+/// A version on the wire.
+fn version_of(version: Assistant) -> types::AssistantVersion {
+    types::AssistantVersion {
+        assistant_id: version.assistant_id.0,
+        graph_id: version.graph_id,
+        config: version.config,
+        context: version.context,
+        metadata: version.metadata,
+        name: version.name,
+        created_at: convert::time(version.created_at),
+        version: i64::from(version.version),
+        description: version.description,
     }
 }
 

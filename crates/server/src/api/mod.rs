@@ -14,13 +14,16 @@ mod streaming;
 mod system;
 mod thread_runs;
 mod threads;
+mod webhooks;
 
-use agent_server_api::Service;
+use agent_server_api::{Context, Service};
 use agent_server_domain::{
     Domain,
+    runs::Once,
     storage::{Map, Page},
 };
 use http::HeaderName;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::{
@@ -88,6 +91,20 @@ fn context(json: Option<agent_server_client::wire::RawJson>) -> Result<Option<Ma
     json.map(|json| json.parse())
         .transpose()
         .map_err(|error| invalid(format!("Invalid context: {error}")))
+}
+
+/// The `Idempotency-Key` of a creation, for a body as it was sent.
+fn once(cx: &Context, body: &[u8]) -> Result<Option<Once>> {
+    let Some(value) = cx.headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    let key = key.ok_or_else(|| {
+        invalid("Invalid Idempotency-Key: must be 1 to 255 visible ASCII characters")
+    })?;
+    Ok(Some(Once {
+        route: cx.uri.path().to_owned(),
+        key: key.to_owned(),
+        body_hash: Sha256::digest(body).into(),
+    }))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use http::header;
 use serde_json::json;
 
 use super::{
-    Api, Result, allowed,
+    Api, Result, allowed, once,
     run_access::Follows,
     run_body,
     run_body::RunBody,
@@ -23,10 +23,12 @@ impl StatelessRuns for Api {
     async fn create_stateless_run(
         &self,
         cx: Context,
+        _headers: CreateStatelessRunHeaders,
         body: Body<types::RunCreateStateless>,
     ) -> Result<CreateStatelessRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, .. } = run_body::stateless(body)?;
-        let created = self.start_run(&cx, None, Follows::Nothing, request).await?;
+        let created = self.start_run(&cx, None, Follows::Nothing, request, once).await?;
         let place = run_path(created.run.run_id);
         let reply =
             Reply::new(&convert::run(&created.run)).with_header(header::CONTENT_LOCATION, place);
@@ -36,29 +38,29 @@ impl StatelessRuns for Api {
     async fn stream_stateless_run(
         &self,
         cx: Context,
+        _headers: StreamStatelessRunHeaders,
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<StreamStatelessRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body)?;
-        let created = self.start_run(&cx, None, Follows::Events, request).await?;
+        let created = self.start_run(&cx, None, Follows::Events, request, once).await?;
         let place = run_path(created.run.run_id);
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
-        let body = self.event_body(Some(created.listener), sse::Filter::default(), guard);
+        let body = self.event_body(created.listener, sse::Filter::default(), guard);
         Ok(StreamStatelessRunResponse::EventStream(event_stream(body, locations(&place, "stream"))))
     }
 
     async fn wait_stateless_run(
         &self,
         cx: Context,
+        _headers: WaitStatelessRunHeaders,
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<WaitStatelessRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body)?;
-        let created = self.start_run(&cx, None, Follows::Events, request).await?;
+        let created = self.start_run(&cx, None, Follows::Events, request, once).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
-        Ok(WaitStatelessRunResponse::Ok(self.result_reply(
-            &created.run,
-            Some(created.listener),
-            guard,
-        )))
+        Ok(WaitStatelessRunResponse::Ok(self.result_reply(&created.run, created.listener, guard)))
     }
 
     async fn get_stateless_run(
@@ -93,12 +95,14 @@ impl StatelessRuns for Api {
     async fn create_run_batch(
         &self,
         cx: Context,
+        _headers: CreateRunBatchHeaders,
         body: Body<types::RunBatchCreate>,
     ) -> Result<CreateRunBatchResponse> {
+        let once = once(&cx, &body.raw)?;
         let members = body.value.0.into_iter().map(run_body::stateless_member);
         let mut requests = members.collect::<Result<Vec<_>>>()?;
         let caller = self.allowed_runs(&cx, None, Follows::Nothing, &mut requests).await?;
-        let created = self.domain.create_runs(&caller, requests).await?;
+        let created = self.domain.create_runs_once(&caller, requests, once).await?;
         let runs: Vec<_> = created.iter().map(|created| convert::run(&created.run)).collect();
         Ok(CreateRunBatchResponse::Ok(Reply::new(&runs)))
     }

@@ -4,7 +4,7 @@ use agent_server_api::{types, *};
 use agent_server_domain::{
     Caller,
     auth::Event,
-    runs::{CancelAction, Created, Selection, Target, kwargs::RunRequest},
+    runs::{CancelAction, Joined, Once, Selection, Target, kwargs::RunRequest},
     storage::{
         Page, RunId, ThreadId,
         runs::{Run, RunStatus},
@@ -14,7 +14,7 @@ use http::{HeaderName, header};
 use serde_json::{Value, json};
 
 use super::{
-    Access, Api, Result, allowed, body_id, run_access::Follows, run_body, run_body::RunBody,
+    Access, Api, Result, allowed, body_id, once, run_access::Follows, run_body, run_body::RunBody,
     threads::may_read,
 };
 use crate::{convert, disconnect::OnDisconnect, sse, wait};
@@ -34,11 +34,13 @@ impl ThreadRuns for Api {
         &self,
         cx: Context,
         path: CreateRunPath,
+        _headers: CreateRunHeaders,
         body: Body<types::RunCreateStateful>,
     ) -> Result<CreateRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, .. } = run_body::stateful(body)?;
         let thread = path.thread_id.into();
-        let created = self.start_run(&cx, Some(thread), Follows::Nothing, request).await?;
+        let created = self.start_run(&cx, Some(thread), Follows::Nothing, request, once).await?;
         let place = run_path(created.run.thread_id, created.run.run_id);
         let reply =
             Reply::new(&convert::run(&created.run)).with_header(header::CONTENT_LOCATION, place);
@@ -49,14 +51,16 @@ impl ThreadRuns for Api {
         &self,
         cx: Context,
         path: StreamRunPath,
+        _headers: StreamRunHeaders,
         body: Body<types::RunCreateStreamingStateful>,
     ) -> Result<StreamRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body)?;
         let thread = path.thread_id.into();
-        let created = self.start_run(&cx, Some(thread), Follows::Events, request).await?;
+        let created = self.start_run(&cx, Some(thread), Follows::Events, request, once).await?;
         let place = run_path(created.run.thread_id, created.run.run_id);
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
-        let body = self.event_body(Some(created.listener), sse::Filter::default(), guard);
+        let body = self.event_body(created.listener, sse::Filter::default(), guard);
         Ok(StreamRunResponse::EventStream(event_stream(body, locations(&place, "stream"))))
     }
 
@@ -64,13 +68,15 @@ impl ThreadRuns for Api {
         &self,
         cx: Context,
         path: WaitRunPath,
+        _headers: WaitRunHeaders,
         body: Body<types::RunCreateStreamingStateful>,
     ) -> Result<WaitRunResponse> {
+        let once = once(&cx, &body.raw)?;
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body)?;
         let thread = path.thread_id.into();
-        let created = self.start_run(&cx, Some(thread), Follows::Events, request).await?;
+        let created = self.start_run(&cx, Some(thread), Follows::Events, request, once).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
-        Ok(WaitRunResponse::Ok(self.result_reply(&created.run, Some(created.listener), guard)))
+        Ok(WaitRunResponse::Ok(self.result_reply(&created.run, created.listener, guard)))
     }
 
     async fn list_runs(
@@ -249,11 +255,12 @@ impl Api {
         thread: Option<ThreadId>,
         follows: Follows,
         mut request: RunRequest,
-    ) -> Result<Created> {
+        once: Option<Once>,
+    ) -> Result<Joined> {
         let requests = std::slice::from_mut(&mut request);
         let caller = self.allowed_runs(cx, thread, follows, requests).await?;
         let target = thread.map_or(Target::Stateless, Target::Thread);
-        Ok(self.domain.create_run(&caller, target, request).await?)
+        Ok(self.domain.create_run_once(&caller, target, request, once).await?)
     }
 
     pub(super) fn event_body(

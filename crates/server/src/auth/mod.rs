@@ -24,6 +24,8 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+use crate::webhooks::InProcess;
+
 pub(crate) use access::{Access, allowed};
 pub(crate) use refusal::Refused;
 
@@ -65,6 +67,10 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
+    if request.extensions().get::<InProcess>().is_some() {
+        // A webhook to a route of our own: the run that asked for it was allowed, and nobody outside can say so.
+        return next.run(request).await;
+    }
     let user = match open::is_open(request.method(), request.uri().path()) {
         true => None,
         false => {

@@ -95,6 +95,42 @@ pub async fn versions_are_counted(storage: &dyn Storage) {
     assert_eq!(active.map(|active| (active.version, active.name)), Some((1, "first".into())));
 }
 
+pub async fn versions_come_back(storage: &dyn Storage) {
+    add(storage).await;
+    let second = Assistant {
+        version: 2,
+        metadata: map(json!({"n": 1, "second": true})),
+        description: Some("text".into()),
+        updated_at: at(500),
+        ..assistant(1, "other", "second")
+    };
+    let expected = Assistant { created_at: at(500), ..second.clone() };
+    write(storage, move |tx| tx.update_assistant(&Scope::server(), &second)).await;
+    read(storage, move |tx| {
+        let id = assistant_id(1);
+        let list = |metadata: Option<&Map>, page| tx.list_assistant_versions(id, metadata, page);
+        let all = list(None, ALL)?;
+        assert_eq!(all.iter().map(|each| each.version).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(all[0], expected);
+        assert_eq!(list(None, Page { limit: 1, offset: 1 })?, all[1..]);
+        assert_eq!(list(Some(&map(json!({"second": true}))), ALL)?, all[..1]);
+        assert_eq!(tx.get_assistant_version(id, 2)?, Some(expected));
+        assert_eq!(tx.get_assistant_version(id, 3)?, None);
+        assert_eq!(tx.list_assistant_versions(assistant_id(9), None, ALL)?, []);
+        Ok(())
+    })
+    .await;
+    write(storage, |tx| {
+        let (id, all) = (assistant_id(1), Scope::server());
+        let before = tx.list_assistant_versions(id, None, ALL)?;
+        tx.touch_assistant(id, at(900))?;
+        assert_eq!(tx.get_assistant(&all, id)?.map(|touched| touched.updated_at), Some(at(900)));
+        assert_eq!(tx.list_assistant_versions(id, None, ALL)?, before);
+        Ok(())
+    })
+    .await;
+}
+
 pub async fn search_filters(storage: &dyn Storage) {
     add(storage).await;
     let by = |filter| names(storage, filter, OLDEST_FIRST, ALL);

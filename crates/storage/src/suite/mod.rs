@@ -11,6 +11,7 @@ pub mod crons;
 pub mod events;
 pub mod expiry;
 pub mod histories;
+pub mod idempotency;
 pub mod queue;
 pub mod runs;
 pub mod saved;
@@ -18,6 +19,7 @@ pub mod scopes;
 pub mod store;
 pub mod threads;
 pub mod transactions;
+pub mod webhooks;
 
 use chrono::DateTime;
 use serde_json::{Value, json};
@@ -36,8 +38,8 @@ use crate::{
 macro_rules! storage_suite {
     ($open:ident) => {
         $crate::storage_suite! { $open;
-            assistants: inserted_comes_back, duplicate_is_refused, versions_are_counted, search_filters, search_sorts,
-                scope_hides, delete_removes_versions;
+            assistants: inserted_comes_back, duplicate_is_refused, versions_are_counted, versions_come_back,
+                search_filters, search_sorts, scope_hides, delete_removes_versions;
             threads: inserted_comes_back, duplicate_is_refused, update_changes_given_fields_only,
                 header_leaves_large_columns_out, search_pages_in_order, search_breaks_ties_by_id, search_filters,
                 scope_hides, delete_removes_everything_below, large_values_come_back;
@@ -63,6 +65,9 @@ macro_rules! storage_suite {
             scopes: of_threads, of_assistants, of_runs;
             store: put_get_delete, search_by_prefix_and_page, search_filters, unknown_operator_is_refused,
                 expired_items_are_gone, namespaces_are_listed, metadata_scope_is_refused;
+            webhooks: inserted_comes_back, due_are_oldest_first_without_some_hosts, settled_are_not_due_and_swept,
+                listed_newest_first_by_status_and_scope, go_away_with_their_thread_and_run;
+            idempotency: a_key_counts_for_one_user_and_route, expired_keys_mean_nothing_and_are_swept;
             transactions: refusal_undoes_only_itself, a_write_sees_its_own_changes, a_read_is_one_snapshot,
                 a_read_sees_what_returned_before, a_panic_harms_nobody_else, closed_storage_is_unavailable;
         }

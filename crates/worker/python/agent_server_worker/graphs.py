@@ -25,7 +25,6 @@ class Graph:
         self.graph_id = loaded.graph_id
         # Of a graph that is always the same; a factory's may differ from use to use.
         self.is_static = loaded.graph is not None
-        self.cache: dict[str, Any] = {}
         self._scope = Scope(loaded.graph) if loaded.graph is not None else None
         self._context_shape: _ContextShape | None = None
 

@@ -51,6 +51,8 @@ async def answer(worker: Worker, header: dict[str, Any], blobs: list[bytes]) -> 
             raise GraphError(f"Graph '{header['graph']}' not found")
         data, live = await _ANSWERS[header["kind"]](worker, job, graph, header, blobs)
         out = [data]
+        # What a graph that is always the same says about itself does not change before its code does.
+        reply["lasting"] = graph.is_static and header["kind"] in _DESCRIPTIONS
         if live is not None:
             reply["live"], out = live[0], [data, *live[1]]
     except Exception as error:
@@ -76,13 +78,16 @@ def _kind(error: Exception) -> str:
 async def _schemas(
     worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
 ) -> tuple[bytes, View | None]:
-    if (known := graph.cache.get("schemas")) is not None:
-        return known, None
     async with graph.opened("assistants.read", orjson.loads(blobs[0]), worker.store) as opened:
-        data = encode.dumps(schemas(opened.bound(None, None)))
-    if graph.is_static:
-        graph.cache["schemas"] = data
-    return data, None
+        return encode.dumps(schemas(opened.bound(None, None))), None
+
+
+async def _subgraphs(
+    worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
+) -> tuple[bytes, View | None]:
+    async with graph.opened("assistants.read", orjson.loads(blobs[0]), worker.store) as opened:
+        nested = opened.pregel.aget_subgraphs(recurse=header["recurse"])
+        return encode.dumps({namespace: schemas(each) async for namespace, each in nested}), None
 
 
 def schemas(graph: Pregel) -> dict[str, Any]:
@@ -149,23 +154,19 @@ def _config_schema(graph: Pregel) -> dict[str, Any]:
 async def _drawing(
     worker: Worker, job: Job, graph: Graph, header: dict[str, Any], blobs: list[bytes]
 ) -> tuple[bytes, View | None]:
-    xray = header["xray"]
-    key = f"drawing {xray!r}"
-    if (known := graph.cache.get(key)) is not None:
-        return known, None
     config = orjson.loads(blobs[0])
     async with graph.opened("assistants.read", config, worker.store) as opened:
         configurable = dict(config.get("configurable") or {})
         configurable["__pregel_runtime"] = Runtime(store=worker.store)
-        drawn = await opened.pregel.aget_graph({"configurable": configurable}, xray=xray)
+        try:
+            drawn = await opened.pregel.aget_graph({"configurable": configurable}, xray=header["xray"])
+        except NotImplementedError:
+            raise NotImplementedError("The graph does not support visualization") from None
         shown = drawn.to_json()
     for node in shown.get("nodes", []):
         if isinstance(node.get("data"), dict):
             node["data"].pop("id", None)
-    data = encode.dumps(shown)
-    if graph.is_static:
-        graph.cache[key] = data
-    return data, None
+    return encode.dumps(shown), None
 
 
 def _thread_config(header: dict[str, Any], data: bytes) -> dict[str, Any]:
@@ -238,9 +239,13 @@ def _place(config: dict[str, Any]) -> bytes:
     return encode.dumps({"configurable": {name: new[name] for name in names if name in new}})
 
 
+_DESCRIPTIONS = ("schemas", "drawing", "subgraphs")
+"""Questions about the graph alone."""
+
 _ANSWERS = {
     "schemas": _schemas,
     "drawing": _drawing,
+    "subgraphs": _subgraphs,
     "state": _state,
     "update": _update,
     "supersteps": _supersteps,

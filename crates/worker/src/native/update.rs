@@ -75,6 +75,6 @@ impl NativeHost {
             "checkpoint_ns": "",
             "checkpoint_id": progress.checkpoint.id,
         }}));
-        Ok(Answer { json, live: Some(shown.live()), ops })
+        Ok(Answer { json, live: Some(shown.live()), ops, lasting: false })
     }
 }

@@ -119,6 +119,8 @@ pub(crate) enum FromWorker {
     Answer {
         job: u64,
         result: Result<(RawJson, Option<Live>), AnswerError>,
+        /// Whether it holds until the code changes.
+        lasting: bool,
     },
     Settled {
         job: u64,
@@ -433,13 +435,15 @@ fn answer(frame: Frame) -> Result<FromWorker, Error> {
         job: u64,
         error: Option<AnswerError>,
         live: Option<LiveHead>,
+        #[serde(default)]
+        lasting: bool,
     }
-    let Head { job, error, live: head } = header(&frame)?;
+    let Head { job, error, live: head, lasting } = header(&frame)?;
     if let Some(error) = error {
-        return Ok(FromWorker::Answer { job, result: Err(error) });
+        return Ok(FromWorker::Answer { job, result: Err(error), lasting });
     }
     let mut blobs = frame.blobs.into_iter();
     let data = json(blobs.next())?;
     let live = live(head, &mut blobs)?;
-    Ok(FromWorker::Answer { job, result: Ok((data, live)) })
+    Ok(FromWorker::Answer { job, result: Ok((data, live)), lasting })
 }

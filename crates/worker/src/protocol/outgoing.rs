@@ -119,6 +119,9 @@ pub(crate) fn ask(job: u64, graph: &str, question: &Question) -> Vec<u8> {
             };
             (json!({"kind": "drawing", "xray": xray}), vec![config])
         }
+        Question::Subgraphs { config, recurse } => {
+            (json!({"kind": "subgraphs", "recurse": recurse}), vec![config])
+        }
         Question::State { thread_id, config, subgraphs } => {
             (json!({"kind": "state", "thread": thread_id, "subgraphs": subgraphs}), vec![config])
         }

@@ -46,7 +46,7 @@ impl Worker {
             FromWorker::Done { job, ending, threads, live } => {
                 self.done(job, ending, threads, live);
             }
-            FromWorker::Answer { job, result } => self.answered(job, result),
+            FromWorker::Answer { job, result, lasting } => self.answered(job, result, lasting),
             FromWorker::Settled { job } => {
                 self.jobs.lock().unsettled.remove(&job);
                 self.changes.notify_waiters();
@@ -129,11 +129,16 @@ impl Worker {
         self.tasks.spawn(async move { worker.end(attempt, outcome).await });
     }
 
-    fn answered(&self, job: u64, result: Result<(RawJson, Option<Live>), protocol::AnswerError>) {
+    fn answered(
+        &self,
+        job: u64,
+        result: Result<(RawJson, Option<Live>), protocol::AnswerError>,
+        lasting: bool,
+    ) {
         let Some(Pending { reply, ops }) = self.jobs.lock().questions.remove(&job) else { return };
         let answer = match result {
             Ok((json, live)) => {
-                Ok(Answer { json, live: live.and_then(|live| assembled(live, None)), ops })
+                Ok(Answer { json, live: live.and_then(|live| assembled(live, None)), ops, lasting })
             }
             Err(protocol::AnswerError { kind, message }) => Err(match kind.as_str() {
                 "bad_graph" => Error::BadGraph(message),
