@@ -31,6 +31,7 @@ mod series;
 mod store;
 mod threads;
 mod tx;
+mod undo;
 mod writer;
 mod zip;
 

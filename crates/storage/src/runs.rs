@@ -123,6 +123,8 @@ pub struct Run {
     pub multitask_strategy: MultitaskStrategy,
     /// Times the run was claimed, but for those given back; the fencing token of its [`Lease`].
     pub attempt: u32,
+    /// Times the server died while the run was running.
+    pub crashes: u32,
     /// Whether the thread goes away with the run.
     pub temporary: bool,
 }
@@ -189,6 +191,9 @@ pub trait Write {
         attempt: u32,
         now: Timestamp,
     ) -> Result<bool>;
+
+    /// Notes that the server died while the run was running.
+    fn count_crash(&self, id: RunId) -> Result<()>;
 
     /// Removes a run; whether it was there and visible. Its checkpoints: see `checkpoints::Write::delete_checkpoints_of_run`.
     fn delete_run(&self, scope: &Scope, id: RunId) -> Result<bool>;
