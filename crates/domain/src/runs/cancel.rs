@@ -5,11 +5,15 @@
 use agent_server_storage::{
     Cost, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
     runs::{Lease, Run, RunStatus},
-    threads::{Changes, ThreadStatus},
 };
 
-use super::{early::EarlyEnd, end::error_json, vanishes};
-use crate::{Caller, Domain, Error, Result, ports::Event, state::head_view};
+use super::{
+    early::EarlyEnd,
+    end::error_json,
+    row::{self, Ended},
+    vanishes,
+};
+use crate::{Caller, Domain, Error, Result, ports::Event};
 
 const NOTHING: &str = "No runs found to cancel.";
 const ALL_OVER: &str = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs \
@@ -92,33 +96,19 @@ pub(super) fn decide(
         tx.delete_thread(&Scope::Unrestricted, thread)?;
         return Ok(cancelled);
     }
-    let mut changes =
-        Changes { updated_at: Some(now), state_updated_at: Some(now), ..Default::default() };
     if action == CancelAction::Rollback {
         tx.delete_run(&Scope::Unrestricted, run.run_id)?;
         tx.delete_checkpoints_of_run(thread, run.run_id)?;
     }
-    // After a rollback the row shows what was before the run, and so does the head.
-    let head = head_view(tx, thread)?;
-    let pending = head.as_ref().is_some_and(|head| head.pending);
-    match action {
+    let error = match action {
         CancelAction::Interrupt if cancelled.was_running => {
-            changes.error = Some(Some(EarlyEnd::interrupt(reason).error_json()));
-            if let Some(head) = head {
-                changes.values = Some(Some(head.values));
-                changes.interrupts = Some(Some(head.interrupts));
-            }
+            Some(EarlyEnd::interrupt(reason).error_json())
         }
-        // It did nothing that the thread could show.
-        CancelAction::Interrupt => {}
-        CancelAction::Rollback => changes.error = Some(Some(error_json("UserRollback", reason))),
-    }
-    changes.status = Some(match (tx.inflight_runs(thread)?.is_empty(), pending) {
-        (false, _) => ThreadStatus::Busy,
-        (true, true) => ThreadStatus::Interrupted,
-        (true, false) => ThreadStatus::Idle,
-    });
-    tx.update_thread(&Scope::Unrestricted, thread, &changes)?;
+        // It was not at work.
+        CancelAction::Interrupt => None,
+        CancelAction::Rollback => Some(error_json("UserRollback", reason)),
+    };
+    row::write(tx, thread, Ended { failed: false, error, now })?;
     Ok(cancelled)
 }
 
@@ -266,7 +256,7 @@ impl Domain {
     /// Carries out a committed cancel.
     pub(super) fn after_cancel(&self, cancelled: &Cancelled) {
         if cancelled.was_running {
-            self.0.buffers.close(cancelled.lease);
+            self.0.buffers.revoke(cancelled.lease);
             self.host().cancel(cancelled.lease);
         }
         self.close_stream(cancelled.lease.run_id, cancelled.lease.thread_id);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agent_server_storage::{
     AssistantId, Cost, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
     assistants::Assistant,
-    runs::{MultitaskStrategy, Run, RunStatus},
+    runs::{Lease, MultitaskStrategy, Run, RunStatus},
     threads::{Changes, Columns, Thread, ThreadStatus, Ttl},
 };
 use chrono::TimeDelta;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     cancel::{CancelAction, Cancelled},
     kwargs::{self, Facts, RunRequest},
+    sink::Buffer,
     webhook,
 };
 use crate::{
@@ -179,18 +180,18 @@ impl Domain {
 
     /// Commits the runs in one transaction, starts those that were claimed, and returns when all are durable.
     async fn create_prepared(&self, prepared: Vec<Prepared>) -> Result<Vec<Created>> {
-        let (mut plans, mut slots, mut listeners) = (vec![], vec![], vec![]);
+        let (mut plans, mut rooms, mut listeners) = (vec![], vec![], vec![]);
         // Whether a thread is made that has a lifetime for the sake of replays.
         let mut replayed = false;
         for Prepared { plan, slot } in prepared {
             // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
-            let run_id = plan.run_id;
             let resumable = plan.request.stream_resumable;
             replayed |= resumable && plan.stateless;
-            let log = self.0.streams.open_new(run_id, plan.thread_id, resumable);
+            let log = self.0.streams.open_new(plan.run_id, plan.thread_id, resumable);
             let listener = self.listen_to(log, From::Start);
-            listeners.push((run_id, listener));
-            slots.push(slot);
+            listeners.push((plan.lease(), listener));
+            rooms
+                .push(slot.map(|slot| (slot, self.0.buffers.open(plan.lease(), plan.temporary()))));
             plans.push(plan);
         }
         let graphs = self.graphs();
@@ -202,22 +203,24 @@ impl Domain {
             })
             .await
             .inspect_err(|_| {
-                for (run_id, _) in &listeners {
-                    self.0.streams.discard(*run_id);
+                for (lease, _) in &listeners {
+                    self.0.buffers.close(*lease);
+                    self.0.streams.discard(lease.run_id);
                 }
             })?;
         let mut created = Vec::with_capacity(decided.len());
         if replayed {
             self.0.lifetimes.notify_one();
         }
-        for ((decided, slot), (_, listener)) in decided.into_iter().zip(slots).zip(listeners) {
+        for ((decided, room), (lease, listener)) in decided.into_iter().zip(rooms).zip(listeners) {
             for cancelled in &decided.cancelled {
                 self.after_cancel(cancelled);
             }
-            match (decided.order, slot) {
-                (Some(order), Some(slot)) => self.launch(slot, order),
-                (_, slot) => {
-                    drop(slot);
+            match (decided.order, room) {
+                (Some(order), Some((slot, buffer))) => self.launch(slot, order, &buffer),
+                (_, room) => {
+                    drop(room);
+                    self.0.buffers.close(lease);
                     self.0.wake.notify_one();
                 }
             }
@@ -296,9 +299,19 @@ impl Plan {
         format!("superseded by run {} (multitask_strategy={strategy})", self.run_id)
     }
 
+    /// The lease, if the run is claimed at once.
+    fn lease(&self) -> Lease {
+        Lease { run_id: self.run_id, thread_id: self.thread_id, attempt: 1 }
+    }
+
+    /// Whether the thread goes away with the run.
+    fn temporary(&self) -> bool {
+        self.stateless && !self.request.keep_thread
+    }
+
     fn decide(self, tx: &dyn WriteTx, known_graph: &dyn Fn(&str) -> bool) -> Result<Decided> {
         let assistant = runnable(tx, &self.scope, self.assistant_id, known_graph)?;
-        let temporary = self.stateless && !self.request.keep_thread;
+        let temporary = self.temporary();
         let known = tx.get_thread(&self.scope, self.thread_id, Columns::Header)?;
         let is_new = known.is_none();
         if is_new && !self.stateless && !self.request.create_thread {
@@ -352,6 +365,7 @@ impl Plan {
             kwargs: merged.kwargs,
             multitask_strategy: self.request.multitask_strategy,
             attempt: 0,
+            crashes: 0,
             temporary,
         };
         if is_new {
@@ -380,7 +394,7 @@ impl Plan {
         let has_slot = self.slot_graph.as_ref() == Some(&run.graph_id);
         if has_slot && first && inflight.iter().all(|other| other.status == RunStatus::Pending) {
             stored.status = RunStatus::Running;
-            stored.attempt = 1;
+            stored.attempt = self.lease().attempt;
             order = Some(super::dispatch::order(tx, &stored, is_new)?);
         }
         tx.insert_run(&stored)?;
@@ -395,14 +409,20 @@ impl Plan {
 }
 
 impl Domain {
-    /// Makes the log of a run if need be, announces the attempt and hands it to the host.
-    pub(super) fn launch(&self, slot: Box<dyn Slot>, order: RunOrder) {
+    /// Announces a claimed attempt and hands it to the host.
+    pub(super) fn launch(&self, slot: Box<dyn Slot>, order: RunOrder, buffer: &Buffer) {
         let lease = order.lease;
-        self.0.buffers.open(lease, order.temporary);
         let data =
             serde_json::json!({"run_id": lease.run_id.to_string(), "attempt": lease.attempt});
         let event = crate::ports::Event { name: "metadata".into(), data: data.to_string().into() };
         self.emit(lease, event);
         Arc::clone(self.host()).start(slot, order);
+        // Ended between its claim and its start, the attempt was not there yet to be stopped.
+        if buffer.is_unwanted() {
+            self.host().cancel(lease);
+        }
+        if buffer.is_revoked() {
+            self.0.streams.discard(lease.run_id);
+        }
     }
 }

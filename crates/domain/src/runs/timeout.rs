@@ -5,12 +5,16 @@ use std::time::Duration;
 use agent_server_storage::{
     Scope, Timestamp, WriteTx,
     runs::{Lease, RunStatus},
-    threads::{Changes, ThreadStatus},
 };
 use tokio::time::Instant;
 
-use super::{cancel::Cancelled, early::EarlyEnd, vanishes};
-use crate::{Domain, Result, state::head_view};
+use super::{
+    cancel::Cancelled,
+    early::EarlyEnd,
+    row::{self, Ended},
+    vanishes,
+};
+use crate::{Domain, Result};
 
 /// How long storage is left alone after it failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -29,21 +33,8 @@ fn expire(tx: &dyn WriteTx, lease: Lease, now: Timestamp) -> Result<Option<Cance
         tx.delete_thread(all, thread_id)?;
         return Ok(Some(cancelled));
     }
-    let is_last = tx.inflight_runs(thread_id)?.is_empty();
-    let (values, interrupts) = match head_view(tx, thread_id)? {
-        Some(head) => (Some(Some(head.values)), Some(Some(head.interrupts))),
-        None => (None, None),
-    };
-    let changes = Changes {
-        updated_at: Some(now),
-        state_updated_at: Some(now),
-        status: Some(if is_last { ThreadStatus::Error } else { ThreadStatus::Busy }),
-        values,
-        interrupts,
-        error: Some(Some(EarlyEnd::timeout().error_json())),
-        ..Default::default()
-    };
-    tx.update_thread(all, thread_id, &changes)?;
+    let error = Some(EarlyEnd::timeout().error_json());
+    row::write(tx, thread_id, Ended { failed: true, error, now })?;
     Ok(Some(cancelled))
 }
 
