@@ -21,6 +21,7 @@ use super::{
 use crate::{
     Caller, Domain, Error, Result,
     assistants::{configurable, default_assistant_id, refuse_both},
+    measure,
     ports::{RunOrder, Slot},
     stream::{From, Listener},
     threads::fresh_thread,
@@ -190,8 +191,12 @@ impl Domain {
             let log = self.0.streams.open_new(plan.run_id, plan.thread_id, resumable);
             let listener = self.listen_to(log, From::Start);
             listeners.push((plan.lease(), listener));
-            rooms
-                .push(slot.map(|slot| (slot, self.0.buffers.open(plan.lease(), plan.temporary()))));
+            let graph_id = plan.slot_graph.as_deref().unwrap_or_default();
+            rooms.push(
+                slot.map(|slot| {
+                    (slot, self.0.buffers.open(plan.lease(), graph_id, plan.temporary()))
+                }),
+            );
             plans.push(plan);
         }
         let graphs = self.graphs();
@@ -217,7 +222,9 @@ impl Domain {
                 self.after_cancel(cancelled);
             }
             match (decided.order, room) {
-                (Some(order), Some((slot, buffer))) => self.launch(slot, order, &buffer),
+                (Some(order), Some((slot, buffer))) => {
+                    self.launch(slot, order, &buffer, decided.run.created_at);
+                }
                 (_, room) => {
                     drop(room);
                     self.0.buffers.close(lease);
@@ -409,9 +416,16 @@ impl Plan {
 }
 
 impl Domain {
-    /// Announces a claimed attempt and hands it to the host.
-    pub(super) fn launch(&self, slot: Box<dyn Slot>, order: RunOrder, buffer: &Buffer) {
+    /// Announces a claimed attempt of a run that was due at `due`, and hands it to the host.
+    pub(super) fn launch(
+        &self,
+        slot: Box<dyn Slot>,
+        order: RunOrder,
+        buffer: &Buffer,
+        due: Timestamp,
+    ) {
         let lease = order.lease;
+        measure::started(&order.graph_id, lease.attempt, due, self.now());
         let data =
             serde_json::json!({"run_id": lease.run_id.to_string(), "attempt": lease.attempt});
         let event = crate::ports::Event { name: "metadata".into(), data: data.to_string().into() };

@@ -10,6 +10,7 @@ use agent_server_storage::{
 use super::{kwargs, stop::uncounted};
 use crate::{
     Domain, Error, Result,
+    measure::{self, Repair},
     ports::{Ending, GraphInfo, GraphStatus, Outcome, RunOrder},
 };
 
@@ -108,6 +109,7 @@ impl Domain {
             })
             .await?;
         if requeued > 0 {
+            measure::repaired(Repair::Server, requeued);
             tracing::info!(runs = requeued, "runs of an earlier process are taken up again");
         }
         Ok(())
@@ -179,8 +181,8 @@ impl Domain {
         };
         let Some(slot) = slot else { return Ok(Start::NoRoom) };
         let resumable = kwargs::is_resumable(&run.kwargs);
-        let (lease, now) = (next_lease(&run), self.now());
-        let buffer = self.0.buffers.open(lease, run.temporary);
+        let (lease, due, now) = (next_lease(&run), run.created_at, self.now());
+        let buffer = self.0.buffers.open(lease, &run.graph_id, run.temporary);
         // Nobody waits for the flush: a claim that is lost with the power is made again by the next start.
         let claimed = self.storage().commit(move |tx| claim(tx, run, now)).await;
         let Ok((Some(order), _)) = claimed else {
@@ -188,7 +190,7 @@ impl Domain {
             return claimed.map(|_| Start::Late);
         };
         self.0.streams.open(lease.run_id, lease.thread_id, resumable);
-        self.launch(slot, order, &buffer);
+        self.launch(slot, order, &buffer, due);
         Ok(Start::Done)
     }
 
@@ -235,7 +237,7 @@ impl Domain {
         if claimed {
             let resumable = kwargs::is_resumable(&run.kwargs);
             self.0.streams.open(run.run_id, run.thread_id, resumable);
-            self.0.buffers.open(lease, run.temporary);
+            self.0.buffers.open(lease, &run.graph_id, run.temporary);
             let outcome = Outcome { ending: Ending::Error { error, message }, live: None };
             self.end_attempt(lease, outcome).await;
         }

@@ -12,7 +12,7 @@ use std::{
 use agent_server_storage::{
     Cost, RawJson, RunId, ThreadId,
     checkpoints::{CheckpointTuple, SaverOp},
-    runs::Lease,
+    runs::{Lease, RunStatus},
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::early::EarlyEnd;
 use crate::{
-    Domain, Error, Inner, Result,
+    Domain, Error, Inner, Result, measure,
     ports::{Event, Outcome, RunSink, StoreAnswer, StoreOp},
     stream::Save,
 };
@@ -44,6 +44,7 @@ pub(super) struct Gathered {
 
 /// The buffer of one attempt.
 pub(super) struct Buffer {
+    graph_id: String,
     /// Whether the thread goes away with the run.
     pub(super) temporary: bool,
     /// When the attempt began.
@@ -70,8 +71,9 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     /// Opens a buffer before the lease is claimed: whoever takes the claimed lease away finds it.
-    pub(super) fn open(&self, lease: Lease, temporary: bool) -> Arc<Buffer> {
+    pub(super) fn open(&self, lease: Lease, graph_id: &str, temporary: bool) -> Arc<Buffer> {
         let buffer = Arc::new(Buffer {
+            graph_id: graph_id.to_owned(),
             temporary,
             opened: Instant::now(),
             early: OnceLock::new(),
@@ -108,10 +110,10 @@ impl Buffers {
     }
 
     /// The same, and the lease was taken away.
-    pub(super) fn revoke(&self, lease: Lease) {
-        if let Some(buffer) = self.close(lease) {
-            buffer.revoked.store(true, Ordering::SeqCst);
-        }
+    pub(super) fn revoke(&self, lease: Lease) -> Option<Arc<Buffer>> {
+        let buffer = self.close(lease)?;
+        buffer.revoked.store(true, Ordering::SeqCst);
+        Some(buffer)
     }
 
     /// Closes all: the leases that were held until now.
@@ -128,12 +130,17 @@ impl Buffers {
 impl Buffer {
     /// Whether the attempt is not to go on.
     pub(super) fn is_unwanted(&self) -> bool {
-        self.early.get().is_some() || self.revoked.load(Ordering::SeqCst)
+        self.early.get().is_some() || self.is_revoked()
     }
 
     /// Whether the lease was taken away.
     pub(super) fn is_revoked(&self) -> bool {
         self.revoked.load(Ordering::SeqCst)
+    }
+
+    /// Counts the end of the run with this attempt.
+    pub(super) fn measure_end(&self, status: RunStatus) {
+        measure::ended(&self.graph_id, status, self.opened.elapsed());
     }
 }
 
