@@ -100,12 +100,13 @@ async fn check_thread(api: &Api, thread: &str, sent: &[Sent]) {
     let there: HashSet<_> = list.iter().map(|listed| listed.run.as_str()).collect();
     for sent in sent {
         match &sent.run {
-            Some(run) if there.contains(run.as_str()) => {
-                if sent.removal == Some(Removal::Told) {
+            Some(run) if there.contains(run.as_str()) => match sent.removal {
+                Some(Removal::Told) => {
                     let text = format!("run {run} of {place} was taken away and is there");
                     api.ledger.violate(Kind::Back, text);
                 }
-            }
+                Some(Removal::Asked) | None => {}
+            },
             Some(_) if sent.removal.is_some() => {}
             Some(run) => {
                 let text = format!("accepted, but not there: run {run} of {place}");

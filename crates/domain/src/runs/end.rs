@@ -295,6 +295,7 @@ impl Domain {
 
 #[cfg(test)]
 mod tests {
+    use agent_server_storage::ThreadId;
     use uuid::Uuid;
 
     use super::*;
