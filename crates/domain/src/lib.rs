@@ -5,6 +5,7 @@
 
 pub mod assistants;
 pub mod auth;
+pub mod crons;
 mod error;
 pub mod measure;
 pub mod ports;
@@ -112,6 +113,8 @@ struct Inner {
     wake: tokio::sync::Notify,
     /// Wakes the sweep of threads whose lifetime is over.
     lifetimes: tokio::sync::Notify,
+    /// Wakes the scheduler of crons.
+    crons: tokio::sync::Notify,
     /// Background tasks: saves in progress, the dispatcher, the sweep. Awaited at shutdown.
     tasks: TaskTracker,
     /// Cancelled when everything ends.
@@ -141,6 +144,7 @@ impl Domain {
             apart: runs::Apart::default(),
             wake: tokio::sync::Notify::new(),
             lifetimes: tokio::sync::Notify::new(),
+            crons: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             draining: shutdown.child_token(),
             shutdown,
@@ -170,6 +174,8 @@ impl Domain {
         self.0.tasks.spawn(async move { domain.expiry_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.timeout_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.cron_loop().await });
         Ok(())
     }
 
