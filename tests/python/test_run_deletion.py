@@ -51,6 +51,20 @@ async def test_a_question_goes_with_its_run(client, thread):
     assert (await client.threads.get_state(thread))["next"] == []
 
 
+@pytest.mark.deviates("the reference server keeps the answer, and the next run goes on with it")
+async def test_an_answer_goes_with_its_run(client, thread):
+    await run(client, thread, "approval")
+    before = await client.threads.get_state(thread)
+    assert before["next"] == ["ask"]
+    answer = await client.runs.create(thread, "approval", command={"resume": "no"})
+    await client.runs.join(thread, answer["run_id"])
+    await client.runs.delete(thread, answer["run_id"])
+    assert await client.threads.get_state(thread) == before
+    assert (await client.threads.get(thread))["status"] == "interrupted"
+    state = await client.runs.wait(thread, "approval", command={"resume": "yes"})
+    assert state == {"foo": "x", "log": ["before", "answer: 'yes'"]}
+
+
 @pytest.mark.deviates("the reference server leaves the row of the thread as it was")
 async def test_an_error_goes_with_its_run(client, thread):
     await run(client, thread)

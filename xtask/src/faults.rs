@@ -14,6 +14,9 @@ pub(crate) struct Faults {
     /// What clients do and when something is killed; how the two meet is up to the machine
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Kill without waiting for any run to end in between, also a server that has just begun to start
+    #[arg(long)]
+    restless: bool,
 }
 
 #[derive(clap::Args)]
@@ -29,7 +32,7 @@ pub(crate) struct Soak {
 impl Faults {
     /// What fits between other tests: half a minute.
     pub(crate) fn short() -> Self {
-        Self { runs: 150, seed: 1 }
+        Self { runs: 150, seed: 1, restless: false }
     }
 
     /// How to type the command.
@@ -42,6 +45,9 @@ pub(crate) fn faults(arguments: &Faults) -> Result<()> {
     let (runs, seed) = (arguments.runs.to_string(), arguments.seed.to_string());
     let mut command = trial("faults", "debug", &[])?;
     command.args(["--runs", &runs, "--seed", &seed]);
+    if arguments.restless {
+        command.arg("--restless");
+    }
     process::run(command)
 }
 

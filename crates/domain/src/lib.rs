@@ -47,6 +47,8 @@ pub struct Options {
     pub shutdown_grace_seconds: u64,
     /// Most bytes of events that one run keeps in memory for its listeners.
     pub log_bytes: usize,
+    /// Whether the server ends where no graph works. Until then it ends no run for that: the next start may do better.
+    pub needs_graphs: bool,
     /// Lifetime of threads that are made without one; `None` is for ever.
     pub thread_ttl: Option<storage::threads::Ttl>,
     /// Who is told of the ends of runs, and how.
@@ -62,6 +64,7 @@ impl Default for Options {
             replay_seconds: 120,
             shutdown_grace_seconds: 180,
             log_bytes: 64 << 20,
+            needs_graphs: false,
             thread_ttl: None,
             webhooks: webhooks::Options::default(),
         }

@@ -15,6 +15,8 @@ use crate::work::Work;
 pub(crate) enum Kind {
     /// An accepted run is not there, or not all of it.
     Lost,
+    /// What was taken away is there, or works on.
+    Back,
     /// Something did not end in time.
     Stuck,
     /// A run that was over has changed, or ended twice.
@@ -32,8 +34,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Lost,
+        Self::Back,
         Self::Stuck,
         Self::TwoEnds,
         Self::WrongStatus,
@@ -46,6 +49,7 @@ impl Kind {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Lost => "lost runs",
+            Self::Back => "deleted runs and threads that came back",
             Self::Stuck => "stuck runs, threads or streams",
             Self::TwoEnds => "second ends",
             Self::WrongStatus => "wrong statuses",
@@ -68,6 +72,15 @@ pub(crate) enum Place {
     Kept,
 }
 
+/// How far it is known that something was taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// Somebody has asked for it: it is there, or it is gone, but nothing in between.
+    Asked,
+    /// The server has said so: it is gone for ever.
+    Told,
+}
+
 /// A run that was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
@@ -77,12 +90,16 @@ pub(crate) struct Sent {
     pub(crate) may_be_cancelled: bool,
     /// Its id, once somebody was told that it is accepted.
     pub(crate) run: Option<String>,
+    /// Whether it was taken away, by itself or with its thread.
+    pub(crate) removal: Option<Removal>,
 }
 
 #[derive(Default)]
 struct State {
     sent: HashMap<String, Sent>,
     tags: HashMap<String, String>,
+    /// Threads that were taken away.
+    removed: HashMap<String, Removal>,
     /// The first status seen that a run cannot leave.
     ended: HashMap<String, String>,
     counts: BTreeMap<&'static str, u64>,
@@ -108,7 +125,7 @@ impl Ledger {
 
     /// Notes that a run is about to be asked for. From now on it may exist.
     pub(crate) fn send(&self, work: &Work, place: Place, may_be_cancelled: bool) {
-        let sent = Sent { work: work.clone(), place, may_be_cancelled, run: None };
+        let sent = Sent { work: work.clone(), place, may_be_cancelled, run: None, removal: None };
         let mut state = self.state.lock();
         state.sent.insert(work.tag.clone(), sent);
         *state.counts.entry("runs asked for").or_default() += 1;
@@ -123,6 +140,34 @@ impl Ledger {
             state.tags.insert(run.to_owned(), tag.to_owned());
             *state.counts.entry("runs accepted").or_default() += 1;
         }
+    }
+
+    /// Notes what is known of the removal of a run; `None`: it was over before, and so it stays.
+    pub(crate) fn remove(&self, tag: &str, removal: Option<Removal>) {
+        if let Some(sent) = self.state.lock().sent.get_mut(tag) {
+            sent.removal = removal;
+        }
+        if removal == Some(Removal::Told) {
+            self.count("runs taken away");
+        }
+    }
+
+    /// Notes what is known of the removal of a thread with all its runs.
+    pub(crate) fn remove_thread(&self, thread: &str, removal: Removal) {
+        let mut state = self.state.lock();
+        state.removed.insert(thread.to_owned(), removal);
+        let place = Place::Thread(thread.to_owned());
+        for sent in state.sent.values_mut().filter(|sent| sent.place == place) {
+            sent.removal = Some(removal);
+        }
+        if removal == Removal::Told {
+            *state.counts.entry("threads taken away").or_default() += 1;
+        }
+    }
+
+    /// What is known of the removal of a thread.
+    pub(crate) fn thread_removal(&self, thread: &str) -> Option<Removal> {
+        self.state.lock().removed.get(thread).copied()
     }
 
     /// Notes a status that was seen.

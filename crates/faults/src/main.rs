@@ -52,6 +52,9 @@ enum Trial {
         /// Clients at the same time
         #[arg(long, default_value_t = 24)]
         clients: u64,
+        /// Kill without waiting for any run to end in between, also a server that has just begun to start
+        #[arg(long)]
+        restless: bool,
     },
     /// Create, run and delete, and look whether memory and data go back to what they were
     Soak {
@@ -117,10 +120,10 @@ async fn main() -> ExitCode {
 async fn run(trial: Trial) -> Result<bool> {
     let folder = tempfile::Builder::new().prefix("agent-server-trial-").tempdir()?;
     let good = match trial {
-        Trial::Faults { target, runs, seed, clients } => {
+        Trial::Faults { target, runs, seed, clients, restless } => {
             storm::run(
                 target.options(REPLAY_SECONDS.0)?,
-                Storm { runs, seed, clients },
+                Storm { runs, seed, clients, restless },
                 folder.path(),
             )
             .await

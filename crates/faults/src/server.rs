@@ -156,6 +156,18 @@ impl Server {
         Ok(())
     }
 
+    /// Lets `doctor` look the data over once the server has stopped.
+    pub(crate) fn examine(&self) -> Result<()> {
+        let mut command = Command::new(&self.options.binary);
+        command.arg("doctor").arg("--data-dir").arg(data(&self.folder));
+        let output = command.output()?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stdout);
+            bail!("doctor finds fault with the data:\n{text}");
+        }
+        Ok(())
+    }
+
     /// The end of what it wrote.
     pub(crate) fn tail(&self) -> String {
         let text = std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();

@@ -13,9 +13,10 @@ use tokio::task::JoinSet;
 
 use crate::{
     api::Api,
-    disturb, follow,
+    disturb::Disturber,
+    follow,
     jobs::Client,
-    ledger::{Kind, Ledger},
+    ledger::{Kind, Ledger, Place},
     processes::Process,
     random::Random,
     report,
@@ -28,6 +29,8 @@ const SHARED: usize = 3;
 /// After the last kill everything has to be over within this time: longer than the longest pause before a worker is started
 /// again, which is half a minute.
 const QUIET: Duration = Duration::from_secs(120);
+/// Longest time that runs are asked for when nobody waits for those before.
+const RESTLESS: Duration = Duration::from_secs(150);
 /// Time between two lines of progress.
 const LINE: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,8 @@ pub(crate) struct Storm {
     pub(crate) seed: u64,
     /// Clients at the same time.
     pub(crate) clients: u64,
+    /// Whether kills wait for nothing.
+    pub(crate) restless: bool,
 }
 
 /// Returns whether everything was as it should be. The folder keeps what is needed to find out why not.
@@ -75,8 +80,8 @@ pub(crate) async fn run(options: Options, storm: Storm, folder: &std::path::Path
 
     let enough = Arc::new(AtomicBool::new(false));
     let disturber =
-        disturb::disturb(server, api.clone(), random.child(1_000_002), Arc::clone(&enough));
-    let disturber = tokio::spawn(disturber);
+        Disturber::new(api.clone(), random.child(1_000_002), Arc::clone(&enough), storm.restless);
+    let disturber = tokio::spawn(disturber.disturb(server));
     let mut clients = JoinSet::new();
     for number in 0..storm.clients {
         let random = random.child(number);
@@ -92,6 +97,13 @@ pub(crate) async fn run(options: Options, storm: Storm, folder: &std::path::Path
                     enough.store(true, Ordering::Relaxed);
                 }
             }
+        });
+    }
+    if storm.restless {
+        let enough = Arc::clone(&enough);
+        tokio::spawn(async move {
+            tokio::time::sleep(RESTLESS).await;
+            enough.store(true, Ordering::Relaxed);
         });
     }
     let (mut server, orphans) = disturber.await??;
@@ -110,6 +122,9 @@ pub(crate) async fn run(options: Options, storm: Storm, folder: &std::path::Path
     check_orphans(&ledger, &orphans);
     if let Err(error) = server.stop().await {
         ledger.violate(Kind::Server, format!("{error:#}"));
+    }
+    if let Err(error) = server.examine() {
+        ledger.violate(Kind::WrongState, format!("{error:#}"));
     }
     println!("\n{}", report::table(&ledger, begin.elapsed()));
     Ok(ledger.violations().is_empty())
@@ -141,7 +156,7 @@ async fn observe(api: Api, mut random: Random) {
                 && api
                     .ledger
                     .find_run(&run)
-                    .is_some_and(|sent| sent.place != crate::ledger::Place::Temporary)
+                    .is_some_and(|sent| sent.place != Place::Temporary && sent.removal.is_none())
             {
                 api.ledger.violate(Kind::Lost, format!("run {run} was over and is gone"));
             }

@@ -19,6 +19,9 @@ pub(crate) struct Work {
     durability: &'static str,
 }
 
+/// Steps of a long run, and the time that each takes: ten seconds, more than anything takes that ends it early.
+const LONG: (u64, u64) = (100, 100);
+
 impl Work {
     /// Some work.
     pub(crate) fn draw(random: &mut Random, tag: String) -> Self {
@@ -31,6 +34,13 @@ impl Work {
         let durability = random.pick(&["async", "async", "sync", "exit"]);
         let (steps, pause_ms) = (2 + random.below(9), random.below(150));
         Self { tag, graph, steps, pause_ms, resumes: false, durability }
+    }
+
+    /// Work that goes on until somebody ends it, or nearly so.
+    pub(crate) fn long(random: &mut Random, tag: String) -> Self {
+        let (steps, step_ms) = LONG;
+        // The graph divides its pause.
+        Self { steps, pause_ms: 4 * step_ms, ..Self::of(random, tag, "steps") }
     }
 
     /// The second run of the `approval` graph.
@@ -71,6 +81,7 @@ impl Work {
             "metadata": {"tag": self.tag},
             "durability": self.durability,
             "stream_mode": ["values", "updates"],
+            "config": {"recursion_limit": 2 * LONG.0},
         });
         if self.resumes {
             body["command"] = json!({"resume": self.tag});

@@ -183,6 +183,61 @@ async fn a_cancelled_run_keeps_what_it_produced_and_its_worker_writes_nothing_mo
 }
 
 #[tokio::test]
+async fn a_run_that_stops_before_its_last_checkpoint_is_rendered_shows_it_all_the_same() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    let cancelled = run(&server, &thread, json!({})).await;
+    let lease = server.started().await.lease;
+    server.host.checkpoint(lease, "1", r#"{"a":1}"#, r#"["b"]"#);
+    let path = format!("/threads/{thread}/runs/{}/cancel", id(&cancelled));
+    let stop = async {
+        assert_eq!(server.cancelled().await, lease);
+        server.host.unrendered(lease, "2");
+        server.host.end(lease, Ending::Cancelled, "2", r#"{"a":2}"#).await;
+    };
+    let ((status, _), ()) = tokio::join!(server.call("POST", &path, None), stop);
+    assert_eq!(status, 202);
+    let (_, row) = server.call("GET", &format!("/threads/{thread}"), None).await;
+    let (_, state) = server.call("GET", &format!("/threads/{thread}/state"), None).await;
+    assert_eq!((&row["values"], &state["values"]), (&json!({"a": 2}), &json!({"a": 2})));
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_while_it_waits_shows_what_it_did_before() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    let cancelled = run(&server, &thread, json!({})).await;
+    let lease = server.started().await.lease;
+    server.host.checkpoint(lease, "1", r#"{"a":1}"#, r#"["b"]"#);
+    // Nothing is started any more, so it waits from now on.
+    let lost = server.host.done(lease, Ending::Lost("The worker died.".into()));
+    tokio::join!(server.domain.drain(), lost);
+    let path = format!("/threads/{thread}/runs/{}/cancel", id(&cancelled));
+    assert_eq!(server.call("POST", &path, None).await.0, 202);
+    let (_, row) = server.call("GET", &format!("/threads/{thread}"), None).await;
+    assert_eq!((&row["status"], &row["values"]), (&json!("interrupted"), &json!({"a": 1})));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_deleted_while_it_starts_is_stopped() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    run(&server, &thread, json!({})).await;
+    let first = server.started().await.lease;
+    run(&server, &thread, json!({})).await;
+    let hold = server.host.hold_start();
+    server.host.succeed(first, "1", r#"{"a":1}"#).await;
+    let second = server.started().await.lease;
+    let (status, _) = server.call("DELETE", &format!("/threads/{thread}"), None).await;
+    assert_eq!(status, 204);
+    // Nothing to stop yet.
+    assert_eq!(server.cancelled().await, second);
+    drop(hold);
+    let again = tokio::time::timeout(std::time::Duration::from_secs(10), server.cancelled()).await;
+    assert_eq!(again.expect("it is told once it can be stopped"), second);
+}
+
+#[tokio::test]
 async fn rollback_takes_the_run_and_its_checkpoints_away() {
     let server = TestServer::start(4).await;
     let thread = thread(&server).await;
@@ -247,7 +302,7 @@ async fn a_run_that_is_moved_again_and_again_is_not_charged_and_gets_a_worker_of
     let server = TestServer::start(4).await;
     let thread = thread(&server).await;
     run(&server, &thread, json!({})).await;
-    for moves in 0..10 {
+    for moves in 0..9 {
         let order = server.started().await;
         assert_eq!(order.lease.attempt, 1);
         let checkpoint = order.checkpoint.map(|checkpoint| checkpoint.id);
@@ -256,8 +311,8 @@ async fn a_run_that_is_moved_again_and_again_is_not_charged_and_gets_a_worker_of
         server.host.done(order.lease, Ending::Moved).await;
     }
     let last = server.started().await.lease;
-    assert_eq!(server.host.alone.load(Ordering::Relaxed), 8, "after three moves");
-    server.host.succeed(last, "10", r#"{"a":1}"#).await;
+    assert_eq!(server.host.alone.load(Ordering::Relaxed), 7, "after three moves");
+    server.host.succeed(last, "9", r#"{"a":1}"#).await;
     assert_eq!(statuses(&server, &thread).await, ("idle".into(), vec!["success".into()]));
 }
 
@@ -404,6 +459,20 @@ async fn deleting_a_thread_ends_its_runs_and_their_streams() {
     );
     let (status, _) = server.call("GET", &format!("/threads/{thread}"), None).await;
     assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn pruning_a_thread_ends_the_streams_of_its_followers() {
+    let server = TestServer::start(4).await;
+    let thread = thread(&server).await;
+    let response = server.send("GET", &format!("/threads/{thread}/stream"), None).await;
+    assert_eq!(response.status(), 200);
+    let body = json!({"thread_ids": [thread], "strategy": "delete"});
+    let (status, pruned) = server.call("POST", "/threads/prune", Some(body)).await;
+    assert_eq!((status, pruned), (200, json!({"pruned_count": 1})));
+    let reading = text_of(response);
+    let read = tokio::time::timeout(std::time::Duration::from_secs(10), reading).await;
+    assert_eq!(read.expect("the stream ends"), "");
 }
 
 #[tokio::test]

@@ -73,6 +73,7 @@ fn run(n: u128, thread: u128) -> Run {
         kwargs: RawJson::of(&kwargs),
         multitask_strategy: MultitaskStrategy::Enqueue,
         attempt: 1,
+        crashes: 0,
         temporary: false,
     }
 }

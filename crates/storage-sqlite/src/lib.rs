@@ -33,6 +33,7 @@ mod series;
 mod store;
 mod threads;
 mod tx;
+mod undo;
 mod webhooks;
 mod writer;
 mod zip;

@@ -17,7 +17,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT run_id, thread_id, assistant_id, graph_id, created_at, updated_at, status, multitask_strategy, \
-             attempt, temporary, metadata, kwargs FROM run ",
+             attempt, crashes, temporary, metadata, kwargs FROM run ",
             $rest
         )
     };
@@ -35,9 +35,10 @@ fn run(row: &Row<'_>) -> Result<Run> {
         status: fields.word(6, RunStatus::parse)?,
         multitask_strategy: fields.word(7, MultitaskStrategy::parse)?,
         attempt: fields.get(8)?,
-        temporary: fields.get(9)?,
-        metadata: fields.map(10)?,
-        kwargs: fields.json(11)?,
+        crashes: fields.get(9)?,
+        temporary: fields.get(10)?,
+        metadata: fields.map(11)?,
+        kwargs: fields.json(12)?,
     })
 }
 
@@ -188,8 +189,8 @@ impl Write for Tx<'_> {
     fn insert_run(&self, run: &Run) -> Result<()> {
         self.change(
             "INSERT INTO run (run_id, thread_id, assistant_id, graph_id, created_at, updated_at, status, \
-             multitask_strategy, attempt, temporary, metadata, kwargs) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             multitask_strategy, attempt, crashes, temporary, metadata, kwargs) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             params![
                 run.run_id.0.as_bytes(),
                 run.thread_id.0.as_bytes(),
@@ -200,6 +201,7 @@ impl Write for Tx<'_> {
                 run.status.as_str(),
                 run.multitask_strategy.as_str(),
                 run.attempt,
+                run.crashes,
                 run.temporary,
                 map_text(&run.metadata),
                 pack_json(&run.kwargs),
@@ -232,6 +234,12 @@ impl Write for Tx<'_> {
             )
             .sql()?;
         Ok(changed > 0)
+    }
+
+    fn count_crash(&self, id: RunId) -> Result<()> {
+        let sql = "UPDATE run SET crashes = crashes + 1 WHERE run_id = ?1";
+        self.change(sql, [id.0.as_bytes()]).sql()?;
+        Ok(())
     }
 
     fn delete_run(&self, scope: &Scope, id: RunId) -> Result<bool> {

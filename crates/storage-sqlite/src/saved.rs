@@ -75,7 +75,9 @@ impl Tx<'_> {
             )?;
             let older = older.iter().map(String::as_str).collect();
             self.release(Series::Values(key, ns), &older)?;
-            for table in ["checkpoint", "rendered", "task", "task_write"] {
+            for table in
+                ["checkpoint", "rendered", "task", "task_write", "task_before", "task_write_before"]
+            {
                 let sql = format!(
                     "DELETE FROM {table} WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id < ?3"
                 );

@@ -33,6 +33,21 @@ impl Write for Tx<'_> {
         Ok(())
     }
 
+    fn keep_before(&self, thread: ThreadId, run: RunId, ops: &[SaverOp]) -> Result<()> {
+        let Some(key) = self.thread_key(&Scope::server(), thread)? else { return Ok(()) };
+        let mut own = HashSet::new();
+        for op in ops {
+            match op {
+                SaverOp::Put(checkpoint) => _ = own.insert((&checkpoint.ns, &checkpoint.id)),
+                SaverOp::Writes(task) if !own.contains(&(&task.ns, &task.checkpoint_id)) => {
+                    self.keep_task_before(key, run, task)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn put_live_state(&self, thread: ThreadId, id: &str, state: &RawJson) -> Result<()> {
         let key = self.existing_thread(thread)?;
         self.change(
@@ -46,6 +61,7 @@ impl Write for Tx<'_> {
 
     fn delete_checkpoints_of_run(&self, thread: ThreadId, run: RunId) -> Result<()> {
         let Some(key) = self.thread_key(&Scope::server(), thread)? else { return Ok(()) };
+        self.restore_before(key, run)?;
         let removed = self.all(
             "DELETE FROM checkpoint WHERE thread_key = ?1 AND run_id = ?2 RETURNING checkpoint_id, ns",
             params![key, run.0.as_bytes()],
@@ -70,6 +86,8 @@ impl Write for Tx<'_> {
                 "DELETE FROM rendered WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
                 "DELETE FROM task WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
                 "DELETE FROM task_write WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
+                "DELETE FROM task_before WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
+                "DELETE FROM task_write_before WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3",
                 "UPDATE thread_state SET live_id = NULL, live = NULL \
                  WHERE thread_key = ?1 AND ?2 = '' AND live_id = ?3",
             ] {

@@ -202,6 +202,7 @@ fn thread_with(n: u128, text: &str, bytes: Vec<u8>) -> (Thread, Run, Vec<SaverOp
         kwargs: json.clone(),
         multitask_strategy: MultitaskStrategy::Enqueue,
         attempt: 1,
+        crashes: 0,
         temporary: false,
     };
     let mut ops = Vec::new();
@@ -406,7 +407,8 @@ async fn newer_or_foreign_data_is_refused() {
     rusqlite::Connection::open(&file)
         .unwrap()
         .execute(
-            "INSERT INTO refinery_schema_history SELECT 999, 'later', applied_on, checksum FROM refinery_schema_history",
+            "INSERT INTO refinery_schema_history SELECT 999, 'later', applied_on, checksum FROM refinery_schema_history \
+             LIMIT 1",
             [],
         )
         .unwrap();

@@ -212,10 +212,15 @@ pub trait Write {
     /// Applies saver operations in order. Applying them twice has the same effect as once.
     fn save(&self, thread: ThreadId, ops: &[SaverOp]) -> Result<()>;
 
+    /// Keeps what the operations of a run are about to change at checkpoints that are not its own, so that
+    /// [`Write::delete_checkpoints_of_run`] can put it back. Comes before [`Write::save`].
+    fn keep_before(&self, thread: ThreadId, run: RunId, ops: &[SaverOp]) -> Result<()>;
+
     /// Stores the live view (a whole thread state) of the checkpoint `id`.
     fn put_live_state(&self, thread: ThreadId, id: &str, state: &RawJson) -> Result<()>;
 
-    /// Removes every checkpoint whose `run_id` is the run's, with blobs and writes that nothing else refers to.
+    /// Removes every checkpoint whose `run_id` is the run's, with blobs and writes that nothing else refers to, and
+    /// puts back what [`Write::keep_before`] has kept. Where a later run has gone on from what this one wrote, it stays.
     fn delete_checkpoints_of_run(&self, thread: ThreadId, run: RunId) -> Result<()>;
 
     /// Copies everything that is saved for `from` to the thread `to`, which has nothing yet. Ids stay; where metadata and

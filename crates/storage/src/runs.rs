@@ -123,6 +123,8 @@ pub struct Run {
     pub multitask_strategy: MultitaskStrategy,
     /// Times the run was claimed, but for those given back; the fencing token of its [`Lease`].
     pub attempt: u32,
+    /// Times the server died while the run was running.
+    pub crashes: u32,
     /// Whether the thread goes away with the run.
     pub temporary: bool,
 }
@@ -211,6 +213,10 @@ pub trait Write {
         now: Timestamp,
     ) -> Result<bool>;
 
-    /// Removes a run, its events and its delivery; whether it was there and visible. Its checkpoints: see `checkpoints::Write::delete_checkpoints_of_run`.
+    /// Notes that the server died while the run was running.
+    fn count_crash(&self, id: RunId) -> Result<()>;
+
+    /// Removes a run, its events and its delivery; whether it was there and visible. Its checkpoints: see
+    /// `checkpoints::Write::delete_checkpoints_of_run`.
     fn delete_run(&self, scope: &Scope, id: RunId) -> Result<bool>;
 }

@@ -127,6 +127,8 @@ async fn finish(pool: &Inner, worker: &Worker) {
     worker.let_go();
     tokio::select! {
         () = pool.stopping.cancelled() => {}
+        // Nobody in it can hear that it is to stop: waiting would only keep the others from going on elsewhere.
+        () = worker.pulse.until_silent() => {}
         _ = tokio::time::timeout(pool.options.drain, worker.until_idle()) => {}
     }
 }

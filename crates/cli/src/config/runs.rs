@@ -66,6 +66,7 @@ pub(crate) fn resolve(mode: Mode, from: &Sources<'_>) -> Result<Options> {
             },
         ),
         log_bytes: first([args.log_bytes, file.log_bytes], || default.log_bytes),
+        needs_graphs: mode == Mode::Serve,
         ..default
     })
 }

@@ -5,14 +5,17 @@
 use agent_server_storage::{
     Cost, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
     runs::{Lease, Run, RunStatus},
-    threads::{Changes, ThreadStatus},
 };
 
-use super::{early::EarlyEnd, end::error_json, vanishes};
+use super::{
+    early::EarlyEnd,
+    end::error_json,
+    row::{self, Ended},
+    vanishes,
+};
 use crate::{
     Caller, Domain, Error, Result,
     ports::Event,
-    state::head_view,
     webhooks::{Outbox, ROLLBACK},
 };
 
@@ -125,33 +128,19 @@ fn end(
         tx.delete_thread(&Scope::server(), thread)?;
         return Ok(());
     }
-    let mut changes =
-        Changes { updated_at: Some(now), state_updated_at: Some(now), ..Default::default() };
     if action == CancelAction::Rollback {
         tx.delete_run(&Scope::server(), run.run_id)?;
         tx.delete_checkpoints_of_run(thread, run.run_id)?;
     }
-    // After a rollback the row shows what was before the run, and so does the head.
-    let head = head_view(tx, thread)?;
-    let pending = head.as_ref().is_some_and(|head| head.pending);
-    match action {
+    let error = match action {
         CancelAction::Interrupt if run.status == RunStatus::Running => {
-            changes.error = Some(Some(EarlyEnd::interrupt(reason).error_json()));
-            if let Some(head) = head {
-                changes.values = Some(Some(head.values));
-                changes.interrupts = Some(Some(head.interrupts));
-            }
+            Some(EarlyEnd::interrupt(reason).error_json())
         }
-        // It did nothing that the thread could show.
-        CancelAction::Interrupt => {}
-        CancelAction::Rollback => changes.error = Some(Some(error_json("UserRollback", reason))),
-    }
-    changes.status = Some(match (tx.inflight_runs(thread)?.is_empty(), pending) {
-        (false, _) => ThreadStatus::Busy,
-        (true, true) => ThreadStatus::Interrupted,
-        (true, false) => ThreadStatus::Idle,
-    });
-    tx.update_thread(&Scope::server(), thread, &changes)?;
+        // It was not at work.
+        CancelAction::Interrupt => None,
+        CancelAction::Rollback => Some(error_json("UserRollback", reason)),
+    };
+    row::write(tx, thread, Ended { failed: false, error, now })?;
     Ok(())
 }
 
@@ -307,7 +296,7 @@ impl Domain {
     /// Carries out a committed cancel.
     pub(super) fn after_cancel(&self, cancelled: &Cancelled) {
         if cancelled.was_running {
-            if let Some(buffer) = self.0.buffers.close(cancelled.lease) {
+            if let Some(buffer) = self.0.buffers.revoke(cancelled.lease) {
                 buffer.measure_end(cancelled.status);
             }
             self.host().cancel(cancelled.lease);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agent_server_storage::{
     AssistantId, Cost, RawJson, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
     assistants::Assistant,
-    runs::{MultitaskStrategy, Run, RunStatus},
+    runs::{Lease, MultitaskStrategy, Run, RunStatus},
     threads::{Changes, Columns, Thread, ThreadStatus, Ttl},
 };
 use chrono::TimeDelta;
@@ -16,6 +16,7 @@ use super::{
     cancel::{CancelAction, Cancelled},
     kwargs::{self, Facts, RunRequest},
     once::{Outcome, Stored},
+    sink::Buffer,
 };
 use crate::{
     Caller, Domain, Error, Result,
@@ -256,18 +257,22 @@ impl Domain {
         once: Option<Stored>,
         mark: impl FnOnce(&dyn WriteTx) -> Result<bool> + Send + 'static,
     ) -> Result<Outcome> {
-        let (mut plans, mut slots, mut listeners) = (vec![], vec![], vec![]);
+        let (mut plans, mut rooms, mut listeners) = (vec![], vec![], vec![]);
         // Whether a thread is made that has a lifetime for the sake of replays.
         let mut replayed = false;
         for Prepared { plan, slot } in prepared {
             // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
-            let run_id = plan.run_id;
             let resumable = plan.request.stream_resumable;
             replayed |= resumable && plan.stateless;
-            let log = self.0.streams.open_new(run_id, plan.thread_id, resumable);
+            let log = self.0.streams.open_new(plan.run_id, plan.thread_id, resumable);
             let listener = self.listen_to(log, From::Start);
-            listeners.push((run_id, listener));
-            slots.push(slot);
+            listeners.push((plan.lease(), listener));
+            let graph_id = plan.slot_graph.as_deref().unwrap_or_default();
+            let notifies = self.0.courier.outbox.enabled && plan.request.webhook.is_some();
+            rooms.push(slot.map(|slot| {
+                let temporary = plan.temporary();
+                (slot, self.0.buffers.open(plan.lease(), graph_id, temporary, notifies))
+            }));
             plans.push(plan);
         }
         let (graphs, outbox) = (self.graphs(), self.outbox());
@@ -291,10 +296,11 @@ impl Domain {
                 Ok::<_, Error>(Ok(decided))
             })
             .await;
-        let created = |result: &Result<(Result<Vec<Decided>, _>, _)>| matches!(result, Ok((Ok(decided), _)) if !decided.is_empty());
-        if !created(&committed) {
-            for (run_id, _) in &listeners {
-                self.0.streams.discard(*run_id);
+        let is_created = matches!(&committed, Ok((Ok(decided), _)) if !decided.is_empty());
+        if !is_created {
+            for (lease, _) in &listeners {
+                self.0.buffers.close(*lease);
+                self.0.streams.discard(lease.run_id);
             }
         }
         let (decided, flush) = committed?;
@@ -309,14 +315,17 @@ impl Domain {
         if replayed {
             self.0.lifetimes.notify_one();
         }
-        for ((decided, slot), (_, listener)) in decided.into_iter().zip(slots).zip(listeners) {
+        for ((decided, room), (lease, listener)) in decided.into_iter().zip(rooms).zip(listeners) {
             for cancelled in &decided.cancelled {
                 self.after_cancel(cancelled);
             }
-            match (decided.order, slot) {
-                (Some(order), Some(slot)) => self.launch(slot, order, decided.run.created_at),
-                (_, slot) => {
-                    drop(slot);
+            match (decided.order, room) {
+                (Some(order), Some((slot, buffer))) => {
+                    self.launch(slot, order, &buffer, decided.run.created_at);
+                }
+                (_, room) => {
+                    drop(room);
+                    self.0.buffers.close(lease);
                     self.0.wake.notify_one();
                 }
             }
@@ -407,6 +416,16 @@ impl Plan {
         format!("superseded by run {} (multitask_strategy={strategy})", self.run_id)
     }
 
+    /// The lease, if the run is claimed at once.
+    fn lease(&self) -> Lease {
+        Lease { run_id: self.run_id, thread_id: self.thread_id, attempt: 1 }
+    }
+
+    /// Whether the thread goes away with the run.
+    fn temporary(&self) -> bool {
+        self.stateless && !self.request.keep_thread
+    }
+
     fn decide(
         self,
         tx: &dyn WriteTx,
@@ -416,7 +435,7 @@ impl Plan {
         let assistant =
             runnable(tx, &self.caller, self.assistant_id, self.is_default, known_graph)?
                 .ok_or_else(missing)?;
-        let temporary = self.stateless && !self.request.keep_thread;
+        let temporary = self.temporary();
         let known = tx.get_thread(&self.caller.threads, self.thread_id, Columns::Header)?;
         let is_new = known.is_none();
         if is_new && !self.stateless && !self.request.create_thread {
@@ -471,6 +490,7 @@ impl Plan {
             kwargs: merged.kwargs,
             multitask_strategy: self.request.multitask_strategy,
             attempt: 0,
+            crashes: 0,
             temporary,
         };
         if is_new {
@@ -499,7 +519,7 @@ impl Plan {
         let has_slot = self.slot_graph.as_ref() == Some(&run.graph_id);
         if has_slot && first && inflight.iter().all(|other| other.status == RunStatus::Pending) {
             stored.status = RunStatus::Running;
-            stored.attempt = 1;
+            stored.attempt = self.lease().attempt;
             order = Some(super::dispatch::order(tx, &stored, is_new)?);
         }
         tx.insert_run(&stored)?;
@@ -519,16 +539,27 @@ impl Domain {
         self.0.courier.outbox.enabled && kwargs::webhook(kwargs).is_some()
     }
 
-    /// Announces an attempt of a run that was due at `due`, and hands it to the host.
-    pub(super) fn launch(&self, slot: Box<dyn Slot>, order: RunOrder, due: Timestamp) {
+    /// Announces a claimed attempt of a run that was due at `due`, and hands it to the host.
+    pub(super) fn launch(
+        &self,
+        slot: Box<dyn Slot>,
+        order: RunOrder,
+        buffer: &Buffer,
+        due: Timestamp,
+    ) {
         let lease = order.lease;
         measure::started(&order.graph_id, lease.attempt, due, self.now());
-        let notifies = self.notifies(&order.kwargs);
-        self.0.buffers.open(lease, &order.graph_id, order.temporary, notifies);
         let data =
             serde_json::json!({"run_id": lease.run_id.to_string(), "attempt": lease.attempt});
         let event = crate::ports::Event { name: "metadata".into(), data: data.to_string().into() };
         self.emit(lease, event);
         Arc::clone(self.host()).start(slot, order);
+        // Ended between its claim and its start, the attempt was not there yet to be stopped.
+        if buffer.is_unwanted() {
+            self.host().cancel(lease);
+        }
+        if buffer.is_revoked() {
+            self.0.streams.discard(lease.run_id);
+        }
     }
 }

@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use agent_server_storage::{
     Cost, ReadTx, Scope, Timestamp, WriteTx,
-    runs::{Run, RunStatus},
+    runs::{Lease, Run, RunStatus},
 };
 
-use super::kwargs;
+use super::{kwargs, stop::uncounted};
 use crate::{
     Domain, Error, Result,
     measure::{self, Repair},
-    ports::{Ending, GraphStatus, Outcome, RunOrder},
+    ports::{Ending, GraphInfo, GraphStatus, Outcome, RunOrder},
 };
 
 /// Most runs looked at per round; the next round follows at once while something was started.
 const ROUND: u32 = 64;
+
+/// How many deaths of the server a run may see for each attempt that it has. Graphs run in other processes: a run that
+/// brings the server down is rare (it eats up the memory of the machine, say), but must not do so for ever.
+const CRASHES: u32 = 10;
 
 /// Everything a host needs for the run's current attempt. A `new` thread has no checkpoints to look for.
 pub(super) fn order(tx: &(impl ReadTx + ?Sized), run: &Run, new: bool) -> Result<RunOrder> {
@@ -43,18 +47,36 @@ pub(super) fn order(tx: &(impl ReadTx + ?Sized), run: &Run, new: bool) -> Result
     })
 }
 
+/// The lease that the next claim of a pending run gives.
+fn next_lease(run: &Run) -> Lease {
+    Lease { attempt: run.attempt + 1, ..run.lease() }
+}
+
 /// Claims a pending run: `None` if it is not pending any more or its thread has a running run.
 fn claim(tx: &dyn WriteTx, mut run: Run, now: Timestamp) -> Result<Option<RunOrder>> {
     let busy =
         tx.inflight_runs(run.thread_id)?.iter().any(|other| other.status == RunStatus::Running);
     let expected = (RunStatus::Pending, run.attempt);
-    let attempt = run.attempt + 1;
+    let attempt = next_lease(&run).attempt;
     if busy || !tx.update_run_if(run.run_id, expected, RunStatus::Running, attempt, now)? {
         return Ok(None);
     }
     run.status = RunStatus::Running;
     run.attempt = attempt;
     order(tx, &run, false).map(Some)
+}
+
+/// Why the run was tried often enough, if so.
+fn exhausted(run: &Run, max_attempts: u32) -> Option<String> {
+    let Run { run_id, attempt, crashes, .. } = run;
+    if *attempt >= max_attempts {
+        return Some(format!(
+            "Run {run_id} exceeded max attempts ({max_attempts}). The process that executed it ended each time before the \
+             run did."
+        ));
+    }
+    let is_deadly = *crashes >= max_attempts.saturating_mul(CRASHES);
+    is_deadly.then(|| format!("The server died {crashes} times while run {run_id} was running."))
 }
 
 /// What became of a run that could be started.
@@ -69,7 +91,8 @@ enum Start {
 }
 
 impl Domain {
-    /// Puts runs that a dead process left running back into the queue.
+    /// Puts runs that a dead process left running back into the queue. Their attempts do not count: many runs die with the
+    /// process, and hardly one of them is to blame. How often that happened is counted apart.
     pub(crate) async fn recover(&self) -> Result<()> {
         let now = self.now();
         let requeued = self
@@ -77,8 +100,10 @@ impl Domain {
             .write(move |tx| {
                 let runs = tx.running_runs()?;
                 for run in &runs {
-                    let expected = (RunStatus::Running, run.attempt);
-                    tx.update_run_if(run.run_id, expected, RunStatus::Pending, run.attempt, now)?;
+                    let (expected, attempt) =
+                        ((RunStatus::Running, run.attempt), uncounted(run.lease()));
+                    tx.update_run_if(run.run_id, expected, RunStatus::Pending, attempt, now)?;
+                    tx.count_crash(run.run_id)?;
                 }
                 Ok::<_, Error>(runs.len())
             })
@@ -156,24 +181,28 @@ impl Domain {
         };
         let Some(slot) = slot else { return Ok(Start::NoRoom) };
         let resumable = kwargs::is_resumable(&run.kwargs);
-        let (run_id, thread_id, due, now) = (run.run_id, run.thread_id, run.created_at, self.now());
+        let (lease, due, now) = (next_lease(&run), run.created_at, self.now());
+        let notifies = self.notifies(&run.kwargs);
+        let buffer = self.0.buffers.open(lease, &run.graph_id, run.temporary, notifies);
         // Nobody waits for the flush: a claim that is lost with the power is made again by the next start.
-        let (order, _) = self.storage().commit(move |tx| claim(tx, run, now)).await?;
-        let Some(order) = order else { return Ok(Start::Late) };
-        self.0.streams.open(run_id, thread_id, resumable);
-        self.launch(slot, order, due);
+        let claimed = self.storage().commit(move |tx| claim(tx, run, now)).await;
+        let Ok((Some(order), _)) = claimed else {
+            self.0.buffers.close(lease);
+            return claimed.map(|_| Start::Late);
+        };
+        self.0.streams.open(lease.run_id, lease.thread_id, resumable);
+        self.launch(slot, order, &buffer, due);
         Ok(Start::Done)
     }
 
     /// Why the run can never start, if so: its graph is broken or gone, or it was tried too often.
     fn hopeless(&self, run: &Run) -> Option<(String, String)> {
-        let max = self.0.options.max_attempts;
-        if run.attempt >= max {
-            let id = run.run_id;
-            let message = format!(
-                "Run {id} exceeded max attempts ({max}). The process that executed it ended each time before the run did."
-            );
+        if let Some(message) = exhausted(run, self.0.options.max_attempts) {
             return Some(("RuntimeError".into(), message));
+        }
+        let is_broken = |graph: &GraphInfo| matches!(graph.status, GraphStatus::Failed(_));
+        if self.0.options.needs_graphs && self.graphs().iter().all(is_broken) {
+            return None;
         }
         match self.graph(&run.graph_id).map(|graph| graph.status) {
             Some(GraphStatus::Failed(cause)) => Some((
@@ -191,8 +220,7 @@ impl Domain {
     /// Ends a run that no host will ever see, through the same door as every other end.
     async fn fail_unstarted(&self, run: Run, (error, message): (String, String)) -> Result<bool> {
         let now = self.now();
-        let mut lease = run.lease();
-        lease.attempt += 1;
+        let lease = next_lease(&run);
         let claimed = self
             .storage()
             .write(move |tx| {
@@ -216,5 +244,41 @@ impl Domain {
             self.end_attempt(lease, outcome).await;
         }
         Ok(claimed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_server_storage::{RawJson, RunId, ThreadId, runs::MultitaskStrategy};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn deaths_of_the_server_are_bounded_apart_from_attempts() {
+        let time = Timestamp::UNIX_EPOCH;
+        let run = |attempt, crashes| Run {
+            run_id: RunId(Uuid::nil()),
+            thread_id: ThreadId(Uuid::nil()),
+            assistant_id: Uuid::nil().into(),
+            graph_id: "g".into(),
+            created_at: time,
+            updated_at: time,
+            status: RunStatus::Pending,
+            metadata: Default::default(),
+            kwargs: RawJson::null(),
+            multitask_strategy: MultitaskStrategy::Enqueue,
+            attempt,
+            crashes,
+            temporary: false,
+        };
+        let id = Uuid::nil();
+        assert_eq!(exhausted(&run(2, 29), 3), None);
+        let message = format!(
+            "Run {id} exceeded max attempts (3). The process that executed it ended each time before the run did."
+        );
+        assert_eq!(exhausted(&run(3, 0), 3), Some(message));
+        let message = format!("The server died 30 times while run {id} was running.");
+        assert_eq!(exhausted(&run(0, 30), 3), Some(message));
     }
 }

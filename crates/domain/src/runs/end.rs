@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use agent_server_storage::{
-    Page, RawJson, RunId, Scope, ThreadId, Timestamp, WriteTx,
+    RawJson, RunId, Scope, Timestamp, WriteTx,
     checkpoints::SaverOp,
     events::StoredEvent,
-    runs::{Lease, Run, RunStatus},
-    threads::{Changes, Columns, ThreadStatus},
+    runs::{Lease, RunStatus},
 };
 use serde_json::json;
 
-use super::{early::EarlyEnd, sink::Gathered, stop::uncounted};
+use super::{
+    early::EarlyEnd,
+    row::{self, Ended},
+    sink::{Gathered, Rendered},
+    stop::uncounted,
+};
 use crate::{
     Domain, Error, Result,
     measure::{self, Repair},
     ports::{Ending, Event, LiveState, Outcome},
-    state::head_view,
+    state::{HeadView, head_view},
     stream::{self, Log, Logged},
     webhooks::Outbox,
 };
@@ -91,45 +95,6 @@ pub(super) fn error_json(error: &str, message: &str) -> RawJson {
     RawJson::of(&json!({"error": error, "message": message}))
 }
 
-/// Status of a thread from its runs, its last failure and its remaining tasks.
-fn thread_status(inflight: &[Run], failed: bool, pending: bool) -> ThreadStatus {
-    match (inflight.is_empty(), failed, pending) {
-        (false, _, _) => ThreadStatus::Busy,
-        (true, true, _) => ThreadStatus::Error,
-        (true, false, true) => ThreadStatus::Interrupted,
-        (true, false, false) => ThreadStatus::Idle,
-    }
-}
-
-/// Writes the thread's row anew from what is stored, after runs or checkpoints were taken away.
-pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestamp) -> Result<()> {
-    let all = &Scope::server();
-    let inflight = tx.inflight_runs(thread)?;
-    let last = tx.list_runs(all, thread, None, Page { limit: 1, offset: 0 })?.pop();
-    let failed =
-        last.is_some_and(|run| matches!(run.status, RunStatus::Error | RunStatus::Timeout));
-    let shown = tx.get_thread(all, thread, Columns::Full)?;
-    let shows_error = shown.is_some_and(|thread| thread.error.is_some());
-    let head = head_view(tx, thread)?;
-    let pending = head.as_ref().is_some_and(|head| head.pending);
-    let (values, interrupts) = match head {
-        Some(head) => (Some(head.values), head.interrupts),
-        None => (None, RawJson::trusted("{}")),
-    };
-    let changes = Changes {
-        updated_at: Some(now),
-        state_updated_at: Some(now),
-        status: Some(thread_status(&inflight, failed, pending)),
-        values: Some(values),
-        interrupts: Some(Some(interrupts)),
-        // The text of an earlier failure is not kept, so only one that is shown can stay.
-        error: (shows_error && !failed).then(|| Some(RawJson::null())),
-        ..Default::default()
-    };
-    tx.update_thread(all, thread, &changes)?;
-    Ok(())
-}
-
 /// The end of an attempt, ready to be committed.
 struct End {
     lease: Lease,
@@ -137,8 +102,7 @@ struct End {
     vanishes: bool,
     verdict: Verdict,
     ops: Vec<SaverOp>,
-    values: Option<RawJson>,
-    pending: bool,
+    newest: Option<Rendered>,
     live: Option<LiveState>,
     /// Events that are not stored yet.
     events: Vec<StoredEvent>,
@@ -165,6 +129,7 @@ impl End {
         if !tx.update_run_if(run_id, expected, status, count, self.now)? {
             return Ok(false);
         }
+        tx.keep_before(thread_id, run_id, &self.ops)?;
         tx.save(thread_id, &self.ops)?;
         tx.append_events(run_id, &self.events)?;
         if !self.verdict.is_over() {
@@ -188,29 +153,26 @@ impl End {
     /// Brings the thread's row up to date.
     fn show(&self, tx: &dyn WriteTx) -> Result<()> {
         let thread_id = self.lease.thread_id;
-        let (mut values, mut pending, mut interrupts) = (self.values.clone(), self.pending, None);
-        if let Some(live) = &self.live {
-            if let Some(checkpoint) = &live.checkpoint_id {
-                tx.put_live_state(thread_id, checkpoint, &live.state)?;
-                pending = live.pending;
-            }
-            interrupts = Some(live.interrupts.clone());
-        } else if let Some(head) = head_view(tx, thread_id)? {
-            (values, pending, interrupts) =
-                (Some(head.values), head.pending, Some(head.interrupts));
+        if let Some(LiveState { checkpoint_id: Some(checkpoint), state, .. }) = &self.live {
+            tx.put_live_state(thread_id, checkpoint, state)?;
         }
-        let inflight = tx.inflight_runs(thread_id)?;
-        let changes = Changes {
-            updated_at: Some(self.now),
-            state_updated_at: Some(self.now),
-            status: Some(thread_status(&inflight, self.verdict.is_failure(), pending)),
-            values: values.map(Some),
-            interrupts: interrupts.map(Some),
-            error: Some(Some(self.verdict.error())),
-            ..Default::default()
+        let ended = Ended {
+            failed: self.verdict.is_failure(),
+            error: Some(self.verdict.error()),
+            now: self.now,
         };
-        tx.update_thread(&Scope::server(), thread_id, &changes)?;
-        Ok(())
+        let head = match (&self.live, &self.newest) {
+            // The usual end: everything is at hand.
+            (Some(live), Some(newest))
+                if live.checkpoint_id.as_ref() == Some(&newest.checkpoint_id) =>
+            {
+                let (values, interrupts) = (newest.values.clone(), live.interrupts.clone());
+                Some(HeadView { values, interrupts, pending: live.pending })
+            }
+            // One that ended early may not have come to render its last checkpoint.
+            _ => head_view(tx, thread_id)?,
+        };
+        row::write_with(tx, thread_id, head, ended)
     }
 }
 
@@ -226,7 +188,7 @@ impl Domain {
             // Whatever still holds the buffer saves nothing: the attempt's number may be used again.
             let closed =
                 Gathered { broken: Some("the attempt has ended".into()), ..Default::default() };
-            let Gathered { ops, values, pending, broken } =
+            let Gathered { ops, newest, broken } =
                 std::mem::replace(&mut *buffer.gathered.lock(), closed);
             if let Some(cause) = broken {
                 ending = Ending::Lost(format!("Its state could not be saved: {cause}"));
@@ -259,8 +221,7 @@ impl Domain {
             // What can be replayed outlives its run, see `vanishes`.
             let vanishes = buffer.temporary && kept.is_none();
             let outbox = buffer.notifies.then(|| self.outbox());
-            let end =
-                End { lease, vanishes, verdict, ops, values, pending, live, events, outbox, now };
+            let end = End { lease, vanishes, verdict, ops, newest, live, events, outbox, now };
             let committed = self.storage().write(move |tx| end.commit(tx)).await;
             if let (Ok(true), Some(log)) = (&committed, kept) {
                 log.saved(count);
@@ -286,8 +247,11 @@ impl Domain {
             }
             // Another attempt goes on with the same stream.
             Ok((true, false, _)) => {}
-            // The lease was lost, and whoever took it ended the stream.
-            Ok((false, ..)) => self.0.apart.forget(lease.run_id),
+            // The lease was lost. Whoever took it has ended the stream, perhaps before this attempt opened it again.
+            Ok((false, ..)) => {
+                self.0.apart.forget(lease.run_id);
+                self.0.streams.discard(lease.run_id);
+            }
             Err(error) => self.end_failed(lease, &error).await,
         }
         self.0.wake.notify_one();
@@ -358,6 +322,7 @@ impl Domain {
 
 #[cfg(test)]
 mod tests {
+    use agent_server_storage::ThreadId;
     use uuid::Uuid;
 
     use super::*;

@@ -1,10 +1,9 @@
 //! Runs: create, get, list, delete; how they are queued, executed, ended and cancelled.
 //!
-//! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it (with a key of
-//! `once` only once), `dispatch` gives it to a
-//! host, `sink` takes what comes back, `end` commits how it ended, `apart` knows which attempts get a process of their own,
-//! `cancel` and `timeout` end it before its graph has (`early`), `stop` lets it go when the server stops, [`result`] tells
-//! who waits.
+//! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it (with a key of `once` only
+//! once), `dispatch` gives it to a host, `sink` takes what comes back, `end` commits how it ended, `row` what the thread
+//! shows then, `apart` knows which attempts get a process of their own, `cancel` and `timeout` end it before its graph has
+//! (`early`), `stop` lets it go when the server stops, [`result`] tells who waits.
 //!
 //! Source: reference/runs-and-threads.md, sections 5 to 12.
 
@@ -17,6 +16,7 @@ mod end;
 pub mod kwargs;
 mod once;
 pub mod result;
+mod row;
 mod sink;
 mod stop;
 mod timeout;
@@ -122,7 +122,7 @@ impl Domain {
                 let run = tx.get_run(&scope, thread, id)?.ok_or_else(missing)?;
                 tx.delete_run(&scope, id)?;
                 tx.delete_checkpoints_of_run(thread, id)?;
-                end::recompute_thread(tx, thread, now)?;
+                row::recompute(tx, thread, now)?;
                 Ok::<_, Error>(run)
             })
             .await?;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,14 +26,18 @@ use crate::{
     stream::Save,
 };
 
+/// What a thread's row shows of a checkpoint.
+pub(super) struct Rendered {
+    pub(super) checkpoint_id: String,
+    pub(super) values: RawJson,
+}
+
 /// What one attempt produced and is not saved yet.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) ops: Vec<SaverOp>,
-    /// Values of the newest root checkpoint seen, for the thread row.
-    pub(super) values: Option<RawJson>,
-    /// Whether that checkpoint has tasks left.
-    pub(super) pending: bool,
+    /// The newest root checkpoint that was rendered, for the thread row.
+    pub(super) newest: Option<Rendered>,
     /// Set when a save failed: the attempt cannot end well any more.
     pub(super) broken: Option<String>,
 }
@@ -46,6 +53,8 @@ pub(super) struct Buffer {
     opened: Instant,
     /// Set when the attempt was asked to stop.
     pub(super) early: OnceLock<EarlyEnd>,
+    /// Set when the lease was taken away: the run is over, or gone.
+    revoked: AtomicBool,
     /// Set with the end of the attempt: whether it ended because it was asked to.
     pub(super) ended_early: SetOnce<bool>,
     pub(super) gathered: Mutex<Gathered>,
@@ -63,19 +72,28 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn open(&self, lease: Lease, graph_id: &str, temporary: bool, notifies: bool) {
-        let buffer = Buffer {
+    /// Opens a buffer before the lease is claimed: whoever takes the claimed lease away finds it.
+    pub(super) fn open(
+        &self,
+        lease: Lease,
+        graph_id: &str,
+        temporary: bool,
+        notifies: bool,
+    ) -> Arc<Buffer> {
+        let buffer = Arc::new(Buffer {
             graph_id: graph_id.to_owned(),
             temporary,
             notifies,
             opened: Instant::now(),
             early: OnceLock::new(),
+            revoked: AtomicBool::new(false),
             ended_early: SetOnce::new(),
             gathered: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
             _attempt: self.attempts.token(),
-        };
-        self.open.lock().insert(lease, Arc::new(buffer));
+        });
+        self.open.lock().insert(lease, Arc::clone(&buffer));
+        buffer
     }
 
     pub(super) fn get(&self, lease: Lease) -> Option<Arc<Buffer>> {
@@ -100,6 +118,13 @@ impl Buffers {
         self.open.lock().remove(&lease)
     }
 
+    /// The same, and the lease was taken away.
+    pub(super) fn revoke(&self, lease: Lease) -> Option<Arc<Buffer>> {
+        let buffer = self.close(lease)?;
+        buffer.revoked.store(true, Ordering::SeqCst);
+        Some(buffer)
+    }
+
     /// Closes all: the leases that were held until now.
     pub(super) fn close_all(&self) -> HashMap<Lease, Arc<Buffer>> {
         std::mem::take(&mut *self.open.lock())
@@ -112,6 +137,16 @@ impl Buffers {
 }
 
 impl Buffer {
+    /// Whether the attempt is not to go on.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.early.get().is_some() || self.is_revoked()
+    }
+
+    /// Whether the lease was taken away.
+    pub(super) fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::SeqCst)
+    }
+
     /// Counts the end of the run with this attempt.
     pub(super) fn measure_end(&self, status: RunStatus) {
         measure::ended(&self.graph_id, status, self.opened.elapsed());
@@ -124,8 +159,10 @@ impl Gathered {
         if let SaverOp::Base(base) = &op
             && base.ns.is_empty()
         {
-            self.values = Some(base.values.clone());
-            self.pending = base.next.get() != "[]";
+            self.newest = Some(Rendered {
+                checkpoint_id: base.checkpoint_id.clone(),
+                values: base.values.clone(),
+            });
         }
         self.ops.push(op);
         self.ops.len() == 1
@@ -187,6 +224,7 @@ impl Domain {
                         lease.run_id
                     )));
                 }
+                tx.keep_before(lease.thread_id, lease.run_id, &ops)?;
                 tx.save(lease.thread_id, &ops)?;
                 Ok(tx.append_events(lease.run_id, &events)?)
             })

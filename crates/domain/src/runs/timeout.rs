@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use agent_server_storage::{
-    Scope, ThreadId, Timestamp, WriteTx,
+    Scope, Timestamp, WriteTx,
     runs::{Lease, RunStatus},
-    threads::{Changes, ThreadStatus},
 };
 use tokio::time::Instant;
 
-use super::{cancel::Cancelled, early::EarlyEnd, vanishes};
-use crate::{Domain, Result, state::head_view, webhooks::Outbox};
+use super::{
+    cancel::Cancelled,
+    early::EarlyEnd,
+    row::{self, Ended},
+    vanishes,
+};
+use crate::{Domain, Result, webhooks::Outbox};
 
 /// How long storage is left alone after it failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -33,33 +37,14 @@ fn expire(
     if vanishes(&run) {
         tx.delete_thread(all, thread_id)?;
     } else {
-        show(tx, thread_id, now)?;
+        let error = Some(EarlyEnd::timeout().error_json());
+        row::write(tx, thread_id, Ended { failed: true, error, now })?;
     }
     if let Some(notice) = notice {
         let (status, error) = (RunStatus::Timeout.as_str(), EarlyEnd::timeout().error_json());
         notice.write(tx, status, error, now)?;
     }
     Ok(Some(Cancelled::of(&run, RunStatus::Timeout)))
-}
-
-/// Shows in the thread's row that its run took too long.
-fn show(tx: &dyn WriteTx, thread_id: ThreadId, now: Timestamp) -> Result<()> {
-    let is_last = tx.inflight_runs(thread_id)?.is_empty();
-    let (values, interrupts) = match head_view(tx, thread_id)? {
-        Some(head) => (Some(Some(head.values)), Some(Some(head.interrupts))),
-        None => (None, None),
-    };
-    let changes = Changes {
-        updated_at: Some(now),
-        state_updated_at: Some(now),
-        status: Some(if is_last { ThreadStatus::Error } else { ThreadStatus::Busy }),
-        values,
-        interrupts,
-        error: Some(Some(EarlyEnd::timeout().error_json())),
-        ..Default::default()
-    };
-    tx.update_thread(&Scope::server(), thread_id, &changes)?;
-    Ok(())
 }
 
 impl Domain {

@@ -122,27 +122,34 @@ impl Domain {
 
     /// Clears one thread up, unless it has changed since it was found.
     async fn end_lifetime(&self, found: Thread) -> Result<()> {
-        let now = self.now();
-        self.storage()
+        let (id, now) = (found.thread_id, self.now());
+        let is_gone = self
+            .storage()
             .write(move |tx| {
-                let (id, scope) = (found.thread_id, Scope::server());
+                let scope = Scope::server();
                 let thread =
                     tx.get_thread(&scope, id, agent_server_storage::threads::Columns::Header)?;
                 let Some((thread, ttl)) =
                     thread.and_then(|thread| Some((thread.clone(), thread.ttl?)))
                 else {
-                    return Ok(());
+                    return Ok(false);
                 };
                 if thread.expires_at().is_none_or(|end| end > now) {
-                    return Ok(());
+                    return Ok(false);
                 }
-                if tx.inflight_runs(id)?.is_empty() {
+                let is_idle = tx.inflight_runs(id)?.is_empty();
+                if is_idle {
                     clear(tx, &scope, id, ttl.strategy)?;
                 }
                 // What is still there has had its end, until it changes again.
-                Ok(tx.settle_expiry(id)?)
+                tx.settle_expiry(id)?;
+                Ok::<_, Error>(is_idle && ttl.strategy == TtlStrategy::Delete)
             })
-            .await
+            .await?;
+        if is_gone {
+            self.0.streams.close_thread(id);
+        }
+        Ok(())
     }
 }
 

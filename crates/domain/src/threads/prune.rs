@@ -69,14 +69,17 @@ impl Domain {
                 .write(move |tx| {
                     let mut cleared = vec![];
                     for id in batch {
-                        cleared.extend(clear(tx, &scope, id, strategy)?);
+                        cleared.extend(clear(tx, &scope, id, strategy)?.map(|runs| (id, runs)));
                     }
                     Ok::<_, Error>(cleared)
                 })
                 .await?;
             count += cleared.len() as u64;
-            for run in cleared.iter().flatten() {
-                self.abandon(run);
+            for (id, runs) in &cleared {
+                runs.iter().for_each(|run| self.abandon(run));
+                if strategy == TtlStrategy::Delete {
+                    self.0.streams.close_thread(*id);
+                }
             }
         }
         Ok(count)

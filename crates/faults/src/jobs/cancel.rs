@@ -4,7 +4,6 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::Client;
-use crate::ledger::Kind;
 
 impl Client {
     /// Cancels a run at some moment.
@@ -14,12 +13,7 @@ impl Client {
         let Some(run) = self.create(&thread, &body, &work.tag).await else { return };
         self.pause(0, 400).await;
         let path = format!("/threads/{thread}/runs/{run}/cancel");
-        let answer = self.api.insist(Method::POST, &path, None).await;
-        // 404: it was over before.
-        if !matches!(answer.status, 200..300 | 404) {
-            let text = format!("POST {path} was answered {}: {}", answer.status, answer.body);
-            self.api.ledger.violate(Kind::Server, text);
-        }
+        self.insist_on(Method::POST, &path).await;
         self.follow(&thread, &run).await;
         // The thread can be used again.
         let work = self.work();

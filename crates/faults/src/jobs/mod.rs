@@ -2,11 +2,14 @@
 //! whatever happens, and notes what it is told; [`crate::verify`] looks at everything again when all is quiet.
 
 mod cancel;
+mod delete;
+mod disconnect;
 mod human;
 mod plain;
 mod queue;
 mod stateless;
 mod stream;
+mod undo;
 
 use std::sync::Arc;
 
@@ -59,10 +62,20 @@ enum Job {
     Cancel,
     /// A run that takes the place of another.
     Supersede,
+    /// A run that is rolled back.
+    RollBack,
+    /// A run that takes the place of another, which is rolled back.
+    Replace,
+    /// A run that is deleted.
+    DeleteRun,
+    /// A thread that is deleted.
+    Delete,
+    /// A run that ends with its client.
+    Disconnect,
 }
 
 /// The more often named, the more often done.
-const JOBS: [Job; 18] = [
+const JOBS: [Job; 25] = [
     Job::Poll,
     Job::Poll,
     Job::Wait,
@@ -81,6 +94,13 @@ const JOBS: [Job; 18] = [
     Job::PlainStream,
     Job::Human,
     Job::Cancel,
+    Job::RollBack,
+    Job::Replace,
+    Job::DeleteRun,
+    Job::Delete,
+    Job::Delete,
+    Job::Disconnect,
+    Job::Disconnect,
 ];
 
 impl Client {
@@ -101,6 +121,11 @@ impl Client {
             Job::Human => self.human().await,
             Job::Cancel => self.cancel().await,
             Job::Supersede => self.supersede().await,
+            Job::RollBack => self.roll_back().await,
+            Job::Replace => self.replace().await,
+            Job::DeleteRun => self.delete_run().await,
+            Job::Delete => self.delete().await,
+            Job::Disconnect => self.disconnect().await,
         }
     }
 
@@ -157,6 +182,15 @@ impl Client {
     async fn create(&self, thread: &str, body: &Value, tag: &str) -> Option<String> {
         let response = self.open(&format!("/threads/{thread}/runs"), body, tag).await?;
         run_of(&response)
+    }
+
+    /// Asks until it is answered. 404: it was over or gone before, perhaps by a request whose answer was lost.
+    async fn insist_on(&self, method: Method, path: &str) {
+        let answer = self.api.insist(method.clone(), path, None).await;
+        if !matches!(answer.status, 200..300 | 404) {
+            let text = format!("{method} {path} was answered {}: {}", answer.status, answer.body);
+            self.api.ledger.violate(Kind::Server, text);
+        }
     }
 
     async fn follow(&mut self, thread: &str, run: &str) -> String {

@@ -28,6 +28,8 @@ pub(crate) struct ScriptedHost {
     slots: Arc<Mutex<usize>>,
     /// How often a run was to have no company.
     pub(crate) alone: AtomicUsize,
+    /// What the next start waits for.
+    held: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
     started: mpsc::UnboundedSender<RunOrder>,
     cancelled: mpsc::UnboundedSender<Lease>,
 }
@@ -50,8 +52,8 @@ impl ScriptedHost {
         let (started, starts) = mpsc::unbounded_channel();
         let (cancelled, cancels) = mpsc::unbounded_channel();
         let slots = Arc::new(Mutex::new(slots));
-        let (sink, alone) = (OnceLock::new(), AtomicUsize::new(0));
-        (Arc::new(Self { sink, slots, alone, started, cancelled }), starts, cancels)
+        let (sink, alone, held) = (OnceLock::new(), AtomicUsize::new(0), Mutex::default());
+        (Arc::new(Self { sink, slots, alone, held, started, cancelled }), starts, cancels)
     }
 
     pub(crate) fn connect(&self, sink: Arc<dyn RunSink>) {
@@ -67,8 +69,30 @@ impl ScriptedHost {
         self.sink().event(lease, Event { name: name.into(), data: data.to_owned().into() });
     }
 
+    /// Lets the next start of an attempt wait until this is dropped.
+    pub(crate) fn hold_start(&self) -> std::sync::mpsc::Sender<()> {
+        let (hold, held) = std::sync::mpsc::channel();
+        *self.held.lock() = Some(held);
+        hold
+    }
+
     /// Saves a root checkpoint with these values and next nodes.
     pub(crate) fn checkpoint(&self, lease: Lease, id: &str, values: &str, next: &str) {
+        self.unrendered(lease, id);
+        let nodes: Vec<String> = serde_json::from_str(next).expect("a list of nodes");
+        let tasks: Vec<_> = nodes.iter().map(|node| json!({"id": node, "name": node})).collect();
+        let base = Base {
+            ns: String::new(),
+            checkpoint_id: id.into(),
+            values: RawJson::trusted(values),
+            next: RawJson::trusted(next),
+            tasks: RawJson::of(&tasks),
+        };
+        self.sink().save(lease, SaverOp::Base(base));
+    }
+
+    /// Saves a root checkpoint that nobody has rendered yet.
+    pub(crate) fn unrendered(&self, lease: Lease, id: &str) {
         let put = NewCheckpoint {
             ns: String::new(),
             id: id.into(),
@@ -82,17 +106,7 @@ impl ScriptedHost {
             refs: vec![],
             blobs: vec![],
         };
-        let nodes: Vec<String> = serde_json::from_str(next).expect("a list of nodes");
-        let tasks: Vec<_> = nodes.iter().map(|node| json!({"id": node, "name": node})).collect();
-        let base = Base {
-            ns: String::new(),
-            checkpoint_id: id.into(),
-            values: RawJson::trusted(values),
-            next: RawJson::trusted(next),
-            tasks: RawJson::of(&tasks),
-        };
         self.sink().save(lease, SaverOp::Put(put));
-        self.sink().save(lease, SaverOp::Base(base));
     }
 
     /// Ends an attempt.
@@ -103,13 +117,18 @@ impl ScriptedHost {
 
     /// Ends an attempt well, with a live state of this checkpoint.
     pub(crate) async fn succeed(&self, lease: Lease, checkpoint: &str, values: &str) {
+        self.end(lease, Ending::Success, checkpoint, values).await;
+    }
+
+    /// Ends an attempt with a live state of this checkpoint.
+    pub(crate) async fn end(&self, lease: Lease, ending: Ending, checkpoint: &str, values: &str) {
         let live = LiveState {
             checkpoint_id: Some(checkpoint.into()),
             state: RawJson::trusted(format!(r#"{{"values":{values},"next":[],"tasks":[]}}"#)),
             pending: false,
             interrupts: RawJson::trusted("{}"),
         };
-        self.sink().done(lease, Outcome { ending: Ending::Success, live: Some(live) }).await;
+        self.sink().done(lease, Outcome { ending, live: Some(live) }).await;
         self.sink().slot_freed();
     }
 }
@@ -138,7 +157,12 @@ impl GraphHost for ScriptedHost {
 
     fn start(&self, slot: Box<dyn Slot>, order: RunOrder) {
         drop(slot);
+        let held = self.held.lock().take();
         self.started.send(order).expect("the test listens");
+        if let Some(held) = held {
+            // Ends with the other end.
+            _ = held.recv();
+        }
     }
 
     fn cancel(&self, lease: Lease) {

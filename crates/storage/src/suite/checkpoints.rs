@@ -290,6 +290,58 @@ pub async fn live_state_belongs_to_the_head(storage: &dyn Storage) {
     .await;
 }
 
+pub async fn deleting_a_run_puts_back_what_it_changed_at_checkpoints_of_others(
+    storage: &dyn Storage,
+) {
+    add_threads(storage, 1).await;
+    write(storage, |tx| {
+        let id = thread_id(1);
+        let asked = NewCheckpoint { run_id: Some(run_id(1)), ..put("c1", None, &[]) };
+        let save = |run: u128, ops: &[SaverOp]| -> Result<()> {
+            tx.keep_before(id, run_id(run), ops)?;
+            tx.save(id, ops)
+        };
+        let question = task("c1", "t", "", &[(-3, "__interrupt__", b"?")], json!({"asks": 1}));
+        save(1, &[SaverOp::Put(asked), SaverOp::Writes(question)])?;
+        let shown = || -> Result<_> {
+            let tuple = tx.get_checkpoint(ALL, id, "", None)?.unwrap();
+            let record = tx.list_records(ALL, id, &Filter::default(), 1)?.remove(0);
+            Ok((tuple.id, tuple.writes, record.tasks))
+        };
+        let before = shown()?;
+
+        let resume = |answer: &[u8]| {
+            [
+                SaverOp::Writes(task("c1", "none", "", &[(-4, "__resume__", answer)], json!({}))),
+                SaverOp::Writes(task("c1", "t", "", &[(-4, "__resume__", answer)], json!({}))),
+            ]
+        };
+        let ask_again = task("c1", "t", "", &[(-3, "__interrupt__", b"??")], json!({"asks": 2}));
+        let go_on = task("c1", "t", "", &[(0, "x", b"done")], json!({"finished": true}));
+        save(2, &resume(b"yes"))?;
+        save(2, &[SaverOp::Writes(ask_again)])?;
+        let between = shown()?;
+        save(3, &resume(b"no"))?;
+        save(3, &[SaverOp::Writes(go_on)])?;
+        let own = NewCheckpoint { run_id: Some(run_id(3)), ..put("c2", Some("c1"), &[]) };
+        save(3, &[SaverOp::Put(own)])?;
+
+        tx.delete_checkpoints_of_run(id, run_id(3))?;
+        assert_eq!(shown()?, between);
+        tx.delete_checkpoints_of_run(id, run_id(2))?;
+        assert_eq!(shown()?, before);
+
+        // What a later run has built on is not taken from under it.
+        save(2, &resume(b"yes"))?;
+        save(3, &resume(b"no"))?;
+        let after = shown()?;
+        tx.delete_checkpoints_of_run(id, run_id(2))?;
+        assert_eq!(shown()?, after);
+        Ok(())
+    })
+    .await;
+}
+
 pub async fn deleting_a_run_keeps_shared_blobs(storage: &dyn Storage) {
     add_threads(storage, 1).await;
     write(storage, |tx| {

@@ -52,7 +52,8 @@ macro_rules! storage_suite {
                 due_ones_are_found, a_slot_is_fired_for_once, old_slots_are_forgotten;
             checkpoints: newest_is_the_head, saving_twice_is_saving_once, writes_may_come_before_their_checkpoint,
                 special_writes_replace_others_stay, writes_are_in_order, records_show_rendered_parts, records_filter,
-                live_state_belongs_to_the_head, deleting_a_run_keeps_shared_blobs, scope_hides, late_save_is_refused,
+                live_state_belongs_to_the_head, deleting_a_run_keeps_shared_blobs,
+                deleting_a_run_puts_back_what_it_changed_at_checkpoints_of_others, scope_hides, late_save_is_refused,
                 large_blobs_come_back;
             events: come_back_in_order, pages_are_bounded, of_a_run_or_of_the_thread, old_ones_are_not_shown_and_swept,
                 go_away_with_run_and_thread, scope_hides, storing_twice_is_storing_once, last_id_is_known;
@@ -172,6 +173,7 @@ fn run(n: u32, thread: u32) -> Run {
         kwargs: raw(json!({"input": {"z": 1, "a": [1.50, "é"]}})),
         multitask_strategy: MultitaskStrategy::Enqueue,
         attempt: 0,
+        crashes: 0,
         temporary: false,
     }
 }

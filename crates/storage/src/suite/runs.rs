@@ -23,12 +23,14 @@ pub async fn inserted_comes_back(storage: &dyn Storage) {
         kwargs: RawJson::trusted(large),
         multitask_strategy: MultitaskStrategy::Rollback,
         attempt: 3,
+        crashes: 2,
         temporary: true,
         ..run(1, 1)
     };
-    let expected = given.clone();
+    let expected = Run { crashes: 3, ..given.clone() };
     write(storage, move |tx| {
         tx.insert_run(&given)?;
+        tx.count_crash(given.run_id)?;
         tx.insert_run(&run(2, 1))
     })
     .await;

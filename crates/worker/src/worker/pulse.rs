@@ -18,6 +18,9 @@ const EVERY: Duration = Duration::from_millis(500);
 /// order for fresh (`_LATE` in `run.py`).
 const MISSED: u32 = 2;
 
+/// Looks at a blocked worker, one after the other, until it counts as silent: five seconds, time for a slow step.
+const SILENT: u32 = 10;
+
 /// The looks at a worker. One that was missed is not made up for: between two of them there is always time.
 pub(super) fn looks() -> Interval {
     let mut looks = tokio::time::interval(EVERY);
@@ -39,6 +42,15 @@ impl Pulse {
     /// Whether the worker does not answer.
     pub(crate) fn is_missing(&self) -> bool {
         self.missed.load(Ordering::Relaxed) >= MISSED
+    }
+
+    /// Returns when nothing is to be expected of the worker any more.
+    pub(crate) async fn until_silent(&self) {
+        let mut silent = 0;
+        while silent < SILENT {
+            tokio::time::sleep(EVERY).await;
+            silent = if self.is_missing() { silent + 1 } else { 0 };
+        }
     }
 
     /// How long the last answer took, or the next has taken so far.

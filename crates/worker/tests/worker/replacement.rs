@@ -36,6 +36,21 @@ async fn a_neighbour_moves_between_two_supersteps_and_goes_on_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn neighbours_of_a_run_that_blocks_the_loop_do_not_wait_for_the_drain() {
+    let mut options = rough();
+    options.drain = Duration::from_secs(600);
+    let fixture = Fixture::start(options).await;
+    let mut neighbour = fixture.begin(&Run::new("sleeping", json!({"seconds": 600.0})));
+    neighbour.event("values").await;
+    let mut stuck = fixture.begin(&Run::new("blocking_loop", json!({"seconds": 600.0})));
+    stuck.event("values").await;
+    fixture.pool.cancel(stuck.lease);
+    let ended = tokio::time::timeout(Duration::from_secs(60), neighbour.ended()).await;
+    assert_eq!(ended.expect("it goes on elsewhere").outcome.ending, Ending::Moved);
+    fixture.pool.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_graph_inside_of_a_node_comes_to_its_end_before_the_run_moves() {
     let fixture = Fixture::start(rough()).await;
     let run = Run::new("calling", json!({"seconds": 0.3, "steps": 6})).modes(&["updates"]);
