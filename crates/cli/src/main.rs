@@ -6,6 +6,9 @@
 
 mod args;
 mod banner;
+mod call;
+mod check;
+mod completions;
 mod config;
 mod doctor;
 mod env;
@@ -17,7 +20,6 @@ mod python;
 mod refusal;
 mod reload;
 mod serve;
-mod validate;
 mod workers;
 
 use std::process::ExitCode;
@@ -58,7 +60,9 @@ fn run(command: Command) -> Result<()> {
         Command::Serve(args) => {
             serve::run(Mode::Serve, &DevArgs { server: *args, ..DevArgs::default() })
         }
-        Command::Validate(args) => validate::run(&args.config),
+        Command::Check(args) => check::run(&args),
         Command::Doctor(args) => doctor::run(&args.data_dir),
+        Command::Call(args) => call::run(&args),
+        Command::Completions(args) => completions::run(args.shell),
     }
 }

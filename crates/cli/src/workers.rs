@@ -81,7 +81,7 @@ impl Workers {
     }
 
     /// Starts the Python workers, if the project needs any.
-    async fn start(&self) {
+    pub(crate) async fn start(&self) {
         if !self.project.needs_python() {
             return;
         }
@@ -144,10 +144,19 @@ impl Workers {
 
     /// Tells people what becomes of the graphs, until none is loading. Returns what became of them.
     async fn announce(&self) -> Vec<GraphInfo> {
+        self.follow(|known, now| say(banner::changes(known, now))).await
+    }
+
+    /// What became of the graphs, once none is loading.
+    pub(crate) async fn loaded(&self) -> Vec<GraphInfo> {
+        self.follow(|_, _| ()).await
+    }
+
+    async fn follow(&self, tell: impl Fn(&[GraphInfo], &[GraphInfo])) -> Vec<GraphInfo> {
         let mut known = Vec::new();
         loop {
             let now = self.hosts.all.graphs();
-            say(banner::changes(&known, &now));
+            tell(&known, &now);
             if now.iter().all(|graph| graph.status != GraphStatus::Loading) {
                 return now.to_vec();
             }

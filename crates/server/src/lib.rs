@@ -52,6 +52,7 @@ pub fn router(domain: Domain, options: Options) -> Router {
     let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
     let routes = agent_server_api::router(api::Api::new(domain, options), limits);
     routes
+        .merge(docs::assets())
         .layer(middleware::from_fn(to_the_end))
         .layer(CatchPanicLayer::custom(|_| {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")

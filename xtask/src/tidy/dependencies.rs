@@ -9,7 +9,16 @@ use crate::process;
 const ARROWS: [(&str, &[&str]); 15] = [
     (
         "agent-server",
-        &["client", "domain", "server", "storage", "storage-sqlite", "storage-postgres", "worker"],
+        &[
+            "api",
+            "client",
+            "domain",
+            "server",
+            "storage",
+            "storage-sqlite",
+            "storage-postgres",
+            "worker",
+        ],
     ),
     ("api", &["client", "codegen (build)"]),
     ("bench", &[]),

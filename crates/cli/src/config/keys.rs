@@ -71,6 +71,16 @@ pub(crate) const SECTIONS: [(&str, &[&str]); 9] = [
     ("ui_config", &["shared"]),
 ];
 
+/// Keys of sections that name an object of the project's code, as `./file.py:name` or `module:name`.
+pub(crate) const OBJECTS: [(&str, &str); 6] = [
+    ("auth", "path"),
+    ("encryption", "path"),
+    ("http", "app"),
+    ("store", "path"),
+    ("checkpointer", "path"),
+    ("priority", "path"),
+];
+
 /// Keys that may stand in the object form of a graph.
 pub(crate) const GRAPH: [&str; 2] = ["path", "description"];
 

@@ -6,7 +6,7 @@
 mod dotenv;
 pub(crate) mod file;
 pub(crate) mod http;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod langgraph_json;
 pub(crate) mod log;
 pub(crate) mod project;
