@@ -153,6 +153,7 @@ async fn graphs(
     let domain = Domain::new(storage, Arc::new(SystemClock), ids, settings.runs.clone());
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     let all = Arc::clone(&hosts.all);
+    domain.start(Arc::clone(&all)).await?;
     let workers = Workers {
         mode: Mode::Serve,
         install: false,

@@ -135,7 +135,10 @@ async fn answer(answer: RawResponse, mut printer: Printer) -> Result<()> {
                 eprintln!("There is more: --offset {offset}");
             }
         }
-        _ => printer.text(&answer.text().await?)?,
+        _ => match answer.text().await? {
+            text if text.is_empty() => {}
+            text => printer.text(&text)?,
+        },
     }
     Ok(())
 }

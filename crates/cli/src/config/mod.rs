@@ -10,6 +10,8 @@ pub(crate) mod keys;
 pub(crate) mod langgraph_json;
 pub(crate) mod log;
 pub(crate) mod project;
+#[cfg(test)]
+mod reference;
 pub(crate) mod runs;
 mod suggest;
 mod thread_ttl;
