@@ -38,24 +38,6 @@ pub(crate) mod upstream {
     /// Colours in the log.
     pub(crate) const LOG_COLOR: &str = "LOG_COLOR";
 
-    /// All of them, for the reference page.
-    #[cfg(test)]
-    pub(crate) const ALL: [&str; 13] = [
-        N_JOBS_PER_WORKER,
-        BG_JOB_MAX_RETRIES,
-        BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS,
-        BG_JOB_TIMEOUT_SECS,
-        RESUMABLE_STREAM_TTL_SECONDS,
-        LANGGRAPH_THREAD_TTL,
-        HTTP_MAX_REQUEST_BODY_BYTES,
-        LANGGRAPH_SERVER_HOST,
-        PORT,
-        LANGGRAPH_API_URL,
-        LOG_LEVEL,
-        LOG_JSON,
-        LOG_COLOR,
-    ];
-
     /// Sections of langgraph.json that images carry as JSON in variables: name of the variable, key of the section.
     pub(crate) const SECTIONS: [(&str, &str); 10] = [
         ("LANGSERVE_GRAPHS", "graphs"),
