@@ -49,7 +49,7 @@ Examples:
 
 /// A self-hosted Agent Server: runs the graphs of a langgraph.json and serves the Agent Server API.
 #[derive(Debug, Parser)]
-#[command(name = "agent-server", version, about, after_help = HELP, max_term_width = 110)]
+#[command(name = "agent-server", version, after_help = HELP, max_term_width = 110)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]

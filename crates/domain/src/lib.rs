@@ -5,6 +5,7 @@
 
 pub mod assistants;
 pub mod auth;
+pub mod crons;
 mod error;
 pub mod measure;
 pub mod ports;
@@ -109,6 +110,8 @@ struct Inner {
     wake: tokio::sync::Notify,
     /// Wakes the sweep of threads whose lifetime is over.
     lifetimes: tokio::sync::Notify,
+    /// Wakes the scheduler of crons.
+    crons: tokio::sync::Notify,
     /// Background tasks: saves in progress, the dispatcher, the sweep. Awaited at shutdown.
     tasks: TaskTracker,
     /// Cancelled when everything ends.
@@ -138,6 +141,7 @@ impl Domain {
             apart: runs::Apart::default(),
             wake: tokio::sync::Notify::new(),
             lifetimes: tokio::sync::Notify::new(),
+            crons: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             draining: shutdown.child_token(),
             shutdown,
@@ -167,6 +171,8 @@ impl Domain {
         self.0.tasks.spawn(async move { domain.expiry_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.timeout_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.cron_loop().await });
         Ok(())
     }
 

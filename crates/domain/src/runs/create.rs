@@ -90,12 +90,29 @@ impl Domain {
         target: Target,
         request: RunRequest,
     ) -> Result<Created> {
+        let created = self.create_run_if(caller, target, request, |_, _| Ok(true)).await?;
+        Ok(created.expect("nothing was against it"))
+    }
+
+    /// Creates a run if `mark` agrees, which is asked in the transaction of the run and may write in it what has to be
+    /// written with the run, or instead of it. An error of it, or of the creation, undoes both.
+    ///
+    /// # Errors
+    /// As [`Self::create_run`], or what `mark` says.
+    pub(crate) async fn create_run_if(
+        &self,
+        caller: &Caller,
+        target: Target,
+        request: RunRequest,
+        mark: impl FnOnce(&dyn WriteTx, RunId) -> Result<bool> + Send + 'static,
+    ) -> Result<Option<Created>> {
         let prepared = self.prepare(caller, target, request)?;
+        let run_id = prepared.plan.run_id;
         if prepared.plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
             self.make_way(&prepared.plan).await?;
         }
-        let mut created = self.create_prepared(vec![prepared]).await?;
-        Ok(created.pop().expect("one was asked for"))
+        let mark = move |tx: &dyn WriteTx| mark(tx, run_id);
+        Ok(self.create_prepared(vec![prepared], mark).await?.pop())
     }
 
     /// Creates stateless runs: all of them or none.
@@ -111,7 +128,7 @@ impl Domain {
             .into_iter()
             .map(|request| self.prepare(caller, Target::Stateless, request))
             .collect::<Result<_>>()?;
-        self.create_prepared(prepared).await
+        self.create_prepared(prepared, |_| Ok(true)).await
     }
 
     /// Everything about a creation that needs no transaction.
@@ -178,8 +195,13 @@ impl Domain {
         Ok(())
     }
 
-    /// Commits the runs in one transaction, starts those that were claimed, and returns when all are durable.
-    async fn create_prepared(&self, prepared: Vec<Prepared>) -> Result<Vec<Created>> {
+    /// Commits the runs in one transaction, if `mark` agrees in it, starts those that were claimed, and returns when all are
+    /// durable.
+    async fn create_prepared(
+        &self,
+        prepared: Vec<Prepared>,
+        mark: impl FnOnce(&dyn WriteTx) -> Result<bool> + Send + 'static,
+    ) -> Result<Vec<Created>> {
         let (mut plans, mut slots, mut listeners) = (vec![], vec![], vec![]);
         // Whether a thread is made that has a lifetime for the sake of replays.
         let mut replayed = false;
@@ -195,18 +217,22 @@ impl Domain {
             plans.push(plan);
         }
         let graphs = self.graphs();
-        let (decided, flush) = self
+        let committed = self
             .storage()
             .commit(move |tx| {
+                if !mark(tx)? {
+                    return Ok(vec![]);
+                }
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
                 plans.into_iter().map(|plan| plan.decide(tx, &known)).collect::<Result<Vec<_>>>()
             })
-            .await
-            .inspect_err(|_| {
-                for (run_id, _) in &listeners {
-                    self.0.streams.discard(*run_id);
-                }
-            })?;
+            .await;
+        if committed.as_ref().map_or(true, |(decided, _)| decided.is_empty()) {
+            for (run_id, _) in &listeners {
+                self.0.streams.discard(*run_id);
+            }
+        }
+        let (decided, flush) = committed?;
         let mut created = Vec::with_capacity(decided.len());
         if replayed {
             self.0.lifetimes.notify_one();

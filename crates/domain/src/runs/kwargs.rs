@@ -3,7 +3,7 @@
 //! Source: reference/runs-and-threads.md, sections 5 to 7. All merges are shallow per level; later wins.
 
 use agent_server_storage::{
-    Map, RawJson, RunId, assistants::Assistant, runs::MultitaskStrategy, threads::Thread,
+    CronId, Map, RawJson, RunId, assistants::Assistant, runs::MultitaskStrategy, threads::Thread,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -55,6 +55,8 @@ pub struct RunRequest {
     pub checkpoint_during: Option<bool>,
     /// Stateless runs: whether the thread stays.
     pub keep_thread: bool,
+    /// The cron that asks for the run, if one does.
+    pub cron_id: Option<CronId>,
 }
 
 /// Where the traces of a run go.
@@ -156,12 +158,20 @@ pub fn merge(
             run_configurable.insert(key.into(), json!(value));
         }
     }
+    let request_id = match request.cron_id {
+        // Nobody sent a request. Only here: the context is for the graph's own values.
+        Some(cron_id) => {
+            run_configurable.insert("cron_id".into(), json!(cron_id.to_string()));
+            Value::Null
+        }
+        None => json!(facts.request_id),
+    };
     let user_id = run_configurable.get("user_id").cloned().unwrap_or_else(|| json!(""));
     for (key, value) in [
         ("langgraph_auth_user", Value::Null),
         ("langgraph_auth_user_id", json!("")),
         ("langgraph_auth_permissions", json!([])),
-        ("langgraph_request_id", json!(facts.request_id)),
+        ("langgraph_request_id", request_id),
         ("__request_start_time_ms__", json!(facts.now_millis)),
         ("__after_seconds__", seconds(request.after_seconds)),
         ("run_id", json!(facts.run_id.to_string())),
@@ -276,6 +286,7 @@ mod tests {
             durability: None,
             checkpoint_during: None,
             keep_thread: false,
+            cron_id: None,
         }
     }
 
@@ -369,6 +380,20 @@ mod tests {
         let (kwargs, _) = run(&request, &assistant(json!({}), json!({})), &thread(json!({})));
         assert_eq!(kwargs["config"]["configurable"]["model"], "m");
         assert_eq!(kwargs["context"], json!({"model": "m"}));
+    }
+
+    #[test]
+    fn the_id_of_a_cron_is_in_the_configurable_alone() {
+        let mut request = request();
+        request.cron_id = Some(Uuid::from_u128(4).into());
+        request.context = map(json!({"model": "m"}));
+        let (kwargs, merged) = run(&request, &assistant(json!({}), json!({})), &thread(json!({})));
+        let configurable = &kwargs["config"]["configurable"];
+        assert_eq!(configurable["cron_id"], "00000000-0000-0000-0000-000000000004");
+        assert_eq!(configurable["langgraph_request_id"], Value::Null);
+        assert_eq!(kwargs["context"], json!({"model": "m"}));
+        assert_eq!(merged.metadata.get("cron_id"), None);
+        assert_eq!(merged.thread_config["configurable"], json!({}), "for this run alone");
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl System for Api {
             langgraph_js_version: None,
             flags: types::ServerFlags {
                 assistants: true,
-                crons: false,
+                crons: true,
                 langsmith: false,
                 langsmith_tracing_replicas: false,
                 langsmith_tracing_session_on_runs: false,

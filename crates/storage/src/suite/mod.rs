@@ -7,6 +7,7 @@
 
 pub mod assistants;
 pub mod checkpoints;
+pub mod crons;
 pub mod events;
 pub mod expiry;
 pub mod histories;
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    AssistantId, Cost, Map, Page, RawJson, ReadTx, Result, RunId, Scope, Storage, ThreadId,
+    AssistantId, Cost, CronId, Map, Page, RawJson, ReadTx, Result, RunId, Scope, Storage, ThreadId,
     Timestamp, WriteTx,
     runs::{MultitaskStrategy, Run, RunStatus},
     threads::{Thread, ThreadStatus},
@@ -44,6 +45,8 @@ macro_rules! storage_suite {
             queue: claimable_is_one_per_thread, claimable_skips_busy_threads, claimable_waits_for_its_time,
                 queue_tells_who_waits_and_who_is_blocked,
                 claimable_is_oldest_first, running_runs_are_found;
+            crons: inserted_comes_back, update_and_delete, search_filters, search_sorts, scope_hides, go_away_with_assistant_and_thread,
+                due_ones_are_found, a_slot_is_fired_for_once, old_slots_are_forgotten;
             checkpoints: newest_is_the_head, saving_twice_is_saving_once, writes_may_come_before_their_checkpoint,
                 special_writes_replace_others_stay, writes_are_in_order, records_show_rendered_parts, records_filter,
                 live_state_belongs_to_the_head, deleting_a_run_keeps_shared_blobs, scope_hides, late_save_is_refused,
@@ -122,6 +125,10 @@ const fn run_id(n: u128) -> RunId {
 
 const fn assistant_id(n: u128) -> AssistantId {
     AssistantId(Uuid::from_u128(0x3000_0000_0000_4000_8000_0000_0000_0000 + n))
+}
+
+const fn cron_id(n: u128) -> CronId {
+    CronId(Uuid::from_u128(0x4000_0000_0000_7000_8000_0000_0000_0000 + n))
 }
 
 /// An idle thread, made at `at(n)`.
