@@ -112,7 +112,7 @@ fn of_rows(rows: &[&Map<String, Value>]) -> String {
     for name in rows.iter().flat_map(|row| row.keys()) {
         // What is empty in every row says nothing.
         let says = |row: &&Map<String, Value>| row.get(name).is_some_and(|value| !is_empty(value));
-        if !columns.contains(&name.as_str()) && rows.iter().any(|row| says(row)) {
+        if !columns.contains(&name.as_str()) && rows.iter().any(says) {
             columns.push(name);
         }
     }
