@@ -1,7 +1,7 @@
 //! `agent-server check`: is a project ready to be served? What a server would say at its start, without serving.
 //!
 //! The file and its settings are read as a server reads them; graphs are loaded by a real worker and asked for their
-//! schemas, which is where most of what is wrong with a graph shows.
+//! schemas, which is where most of what is wrong with a graph shows. The project's authentication is loaded, too.
 
 use std::{path::Path, sync::Arc};
 
@@ -16,6 +16,7 @@ use anyhow::bail;
 use crate::{
     Mode,
     args::{CheckArgs, ServerArgs},
+    auth::LateAuth,
     banner::say,
     config::{Settings, keys, langgraph_json, project::Project, unsupported},
     env::Env,
@@ -139,7 +140,7 @@ fn paths(project: &Project, found: &mut Findings) {
     }
 }
 
-/// Loads the graphs with a worker and asks each for its schemas.
+/// Loads authentication, and the graphs with a worker and asks each for its schemas.
 async fn graphs(
     env: Env,
     project: Project,
@@ -154,6 +155,7 @@ async fn graphs(
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     let all = Arc::clone(&hosts.all);
     domain.start(Arc::clone(&all)).await?;
+    let auth = project.auth.is_some().then(|| Arc::new(LateAuth::new()));
     let workers = Workers {
         mode: Mode::Serve,
         install: false,
@@ -164,8 +166,13 @@ async fn graphs(
         address: ([127, 0, 0, 1], 0).into(),
         sink: domain.sink(),
         hosts,
+        auth: auth.clone(),
     };
-    workers.start().await;
+    match (workers.start().await, &auth) {
+        (Ok(()), Some(_)) => found.good("auth", "loads"),
+        (Ok(()), None) => {}
+        (Err(cause), _) => found.problem(format!("auth: {cause}")),
+    }
     for graph in workers.loaded().await {
         let id = &graph.graph_id;
         match &graph.status {
@@ -181,6 +188,9 @@ async fn graphs(
     }
     if let Some(version) = workers::langgraph_version() {
         found.good("langgraph", version);
+    }
+    if let Some(auth) = auth {
+        auth.shutdown().await;
     }
     all.shutdown().await;
     domain.shutdown().await;

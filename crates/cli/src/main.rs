@@ -5,14 +5,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
 
 mod args;
+mod auth;
 mod banner;
 mod call;
 mod check;
 mod completions;
 mod config;
+mod data_folder;
 mod doctor;
 mod env;
 mod graphs;
+mod keys;
 mod late;
 mod listen;
 mod ports;
@@ -62,6 +65,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Check(args) => check::run(&args),
         Command::Doctor(args) => doctor::run(&args.data_dir),
+        Command::Keys(command) => keys::run(command),
         Command::Call(args) => call::run(&args),
         Command::Completions(args) => completions::run(args.shell),
     }

@@ -5,6 +5,7 @@
 
 pub mod assistants;
 pub mod auth;
+mod caller;
 pub mod crons;
 mod error;
 pub mod measure;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use agent_server_storage as storage;
+pub use caller::Caller;
 pub use error::{Error, Result};
 
 use ports::{Clock, GraphHost, GraphInfo, GraphStatus, Ids};
@@ -59,17 +61,6 @@ impl Default for Options {
             thread_ttl: None,
         }
     }
-}
-
-/// Who asks: what a handler knows about the request that rules need.
-#[derive(Clone, Debug, Default)]
-pub struct Caller {
-    /// What the caller may touch.
-    pub scope: storage::Scope,
-    /// Who it is; `None` where nobody is asked.
-    pub user: Option<Arc<auth::User>>,
-    /// The request's id, kept in the config of runs it creates.
-    pub request_id: String,
 }
 
 /// A page of a search.

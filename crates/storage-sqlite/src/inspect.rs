@@ -133,7 +133,7 @@ fn sentence(text: &str, row: &Row<'_>) -> Result<String> {
 impl Tx<'_> {
     /// Checkpoints that cannot be put together from their rows.
     fn unreadable(&self) -> Result<Vec<String>> {
-        let all = Scope::Unrestricted;
+        let all = Scope::server();
         let sql =
             "SELECT checkpoint_id, thread_id, ns FROM checkpoint JOIN thread USING (thread_key)";
         let checkpoints = self.all(sql, [], |row| {

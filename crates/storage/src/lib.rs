@@ -32,7 +32,7 @@ pub use error::{Error, Result};
 pub use filter::{Page, SortOrder, contains};
 pub use ids::{AssistantId, CronId, RunId, ThreadId};
 pub use json::{Map, RawJson};
-pub use scope::Scope;
+pub use scope::{Condition, Scope};
 
 /// UTC with microseconds, the resolution of the wire.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

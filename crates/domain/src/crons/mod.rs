@@ -18,7 +18,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use crate::{
     Caller, Domain, Error, Found, Result,
     assistants::{default_assistant_id, merged},
-    runs::webhook,
+    runs::{runnable, webhook},
 };
 use payload::Payload;
 use schedule::Schedule;
@@ -26,6 +26,8 @@ use schedule::Schedule;
 /// Body of a create.
 #[derive(Clone, Debug)]
 pub struct NewCron {
+    /// Its id, where somebody was told of it before; else it is made here.
+    pub cron_id: Option<CronId>,
     /// Assistant id or graph id.
     pub assistant_id: String,
     /// Thread of its runs; `None`: each has its own.
@@ -98,6 +100,11 @@ fn not_found() -> Error {
 }
 
 impl Domain {
+    /// An id for a cron that will be created.
+    pub fn new_cron_id(&self) -> CronId {
+        CronId(self.0.ids.ordered())
+    }
+
     /// Creates a cron.
     ///
     /// # Errors
@@ -115,7 +122,7 @@ impl Domain {
             Some(_) => default_assistant_id(&new.assistant_id),
             None => uuid::Uuid::try_parse(&new.assistant_id).map_err(|_| no_assistant())?.into(),
         };
-        let cron_id = CronId(self.0.ids.ordered());
+        let cron_id = new.cron_id.unwrap_or_else(|| self.new_cron_id());
         let mut payload = Payload::of(&new.payload)?;
         payload.set("assistant_id", RawJson::of(&assistant_id.to_string()));
         payload.mark(&cron_id.to_string());
@@ -140,17 +147,18 @@ impl Domain {
             created_at: now,
             updated_at: now,
         };
-        let (scope, no_assistant, graphs) = (caller.scope.clone(), no_assistant(), self.graphs());
+        let (caller, no_assistant, graphs) = (caller.clone(), no_assistant(), self.graphs());
+        let is_default =
+            graphs.iter().any(|graph| default_assistant_id(&graph.graph_id) == assistant_id);
         let cron = self
             .storage()
             .write(move |tx| {
-                let assistant = tx.get_assistant(&scope, assistant_id)?;
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
-                if !assistant.is_some_and(|assistant| known(&assistant.graph_id)) {
+                if runnable(tx, &caller, assistant_id, is_default, &known)?.is_none() {
                     return Err(no_assistant);
                 }
                 if let Some(id) = cron.thread_id
-                    && tx.get_thread(&scope, id, Columns::Header)?.is_none()
+                    && tx.get_thread(&caller.threads, id, Columns::Header)?.is_none()
                 {
                     return Err(Error::NotFound(format!(
                         "Thread with ID '{id}' not found. Create the thread before its crons."
@@ -169,7 +177,7 @@ impl Domain {
     /// # Errors
     /// `NotFound`.
     pub async fn get_cron(&self, caller: &Caller, id: CronId) -> Result<Cron> {
-        let scope = caller.scope.clone();
+        let scope = caller.crons.clone();
         self.storage()
             .read(Cost::Point, move |tx| tx.get_cron(&scope, id).map_err(Error::from))
             .await?
@@ -189,7 +197,7 @@ impl Domain {
         check_webhook(patch.webhook.as_deref())?;
         let end_time = patch.end_time.map(|end| end.as_deref().map(end_time).transpose());
         let end_time = end_time.transpose()?;
-        let (scope, now) = (caller.scope.clone(), self.now());
+        let (scope, now) = (caller.crons.clone(), self.now());
         let cron = self
             .storage()
             .write(move |tx| {
@@ -228,7 +236,7 @@ impl Domain {
     /// # Errors
     /// `NotFound`.
     pub async fn delete_cron(&self, caller: &Caller, id: CronId) -> Result<()> {
-        let scope = caller.scope.clone();
+        let scope = caller.crons.clone();
         let was_there =
             self.storage().write(move |tx| tx.delete_cron(&scope, id).map_err(Error::from)).await?;
         if was_there { Ok(()) } else { Err(not_found()) }
@@ -245,7 +253,7 @@ impl Domain {
         sort: (SortBy, SortOrder),
         page: Page,
     ) -> Result<Found<Cron>> {
-        let scope = caller.scope.clone();
+        let scope = caller.crons.clone();
         let wanted = Page { limit: page.limit + 1, ..page };
         let items = self
             .storage()
@@ -261,7 +269,7 @@ impl Domain {
     /// # Errors
     /// Storage failed.
     pub async fn count_crons(&self, caller: &Caller, filter: Filter) -> Result<u64> {
-        let scope = caller.scope.clone();
+        let scope = caller.crons.clone();
         self.storage()
             .read(Cost::Scan, move |tx| tx.count_crons(&scope, &filter).map_err(Error::from))
             .await

@@ -105,6 +105,7 @@ pub(super) fn request(cron: &Cron) -> Result<RunRequest> {
     };
     let strategy = payload.parsed::<String>("multitask_strategy");
     Ok(RunRequest {
+        run_id: None,
         assistant_id: cron.assistant_id.to_string(),
         input: payload.get("input").cloned(),
         command: None,

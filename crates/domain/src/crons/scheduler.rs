@@ -134,11 +134,8 @@ impl Domain {
         let target = cron.thread_id.map_or(Target::Stateless, Target::Thread);
         // Who made the cron may make its runs; of them no more than the name was kept.
         let user = cron.user_id.as_deref().filter(|id| !id.is_empty());
-        let caller = Caller {
-            scope: Scope::Unrestricted,
-            user: user.map(|id| Arc::new(User::named(id, vec![]))),
-            request_id: String::new(),
-        };
+        let user = user.map(|id| Arc::new(User::named(id, vec![])));
+        let caller = Caller::open(user, String::new());
         let mark = {
             let cron = Arc::clone(cron);
             move |tx: &dyn WriteTx, run: RunId| match advance(tx, &cron, now)? {
@@ -158,7 +155,7 @@ impl Domain {
 /// Sets the next firing of a cron and returns the slot that it is due for; `None`, and no change, if the cron is not what it
 /// was when it was found due.
 fn advance(tx: &dyn WriteTx, found: &Cron, now: Timestamp) -> Result<Option<Timestamp>> {
-    let Some(cron) = tx.get_cron(&Scope::Unrestricted, found.cron_id)? else { return Ok(None) };
+    let Some(cron) = tx.get_cron(&Scope::server(), found.cron_id)? else { return Ok(None) };
     let Some(slot) = cron.due_slot(now) else { return Ok(None) };
     if (cron.next_run_date, cron.updated_at) != (found.next_run_date, found.updated_at) {
         return Ok(None);

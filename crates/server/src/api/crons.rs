@@ -2,14 +2,17 @@
 
 use agent_server_api::{types, *};
 use agent_server_domain::{
+    Caller,
+    auth::Event,
     crons::{NewCron, Patch},
     storage::{
-        RawJson,
+        CronId, Page, RawJson,
         crons::{Cron, Filter, OnRunCompleted, SortBy},
     },
 };
+use serde_json::json;
 
-use super::{Api, Result, body_id, caller, context, page, pagination};
+use super::{Access, Api, Result, allowed, body_id, context, page, pagination};
 use crate::convert;
 
 impl Crons for Api {
@@ -23,6 +26,7 @@ impl Crons for Api {
         let body = body.value;
         context(body.context)?;
         let new = NewCron {
+            cron_id: None,
             assistant_id: body.assistant_id,
             thread_id: Some(path.thread_id.into()),
             schedule: body.schedule,
@@ -34,7 +38,7 @@ impl Crons for Api {
             webhook: body.webhook,
             payload,
         };
-        let cron = self.domain.create_cron(&caller(&cx), new).await?;
+        let cron = self.add_cron(&cx, new).await?;
         Ok(CreateThreadCronResponse::Ok(cron_of(&cron).into()))
     }
 
@@ -47,6 +51,7 @@ impl Crons for Api {
         let body = body.value;
         context(body.context)?;
         let new = NewCron {
+            cron_id: None,
             assistant_id: body.assistant_id,
             thread_id: None,
             schedule: body.schedule,
@@ -58,7 +63,7 @@ impl Crons for Api {
             webhook: body.webhook,
             payload,
         };
-        let cron = self.domain.create_cron(&caller(&cx), new).await?;
+        let cron = self.add_cron(&cx, new).await?;
         Ok(CreateCronResponse::Ok(cron_of(&cron).into()))
     }
 
@@ -82,7 +87,8 @@ impl Crons for Api {
         let sort = (sort_by, convert::sort_order(body.sort_order));
         let page = page(body.limit, body.offset);
         let select = body.select.unwrap_or_default();
-        let found = self.domain.search_crons(&caller(&cx), filter, sort, page).await?;
+        let caller = may_search(&cx, &filter, page).await?;
+        let found = self.domain.search_crons(&caller, filter, sort, page).await?;
         let crons: Vec<_> = found.items.iter().map(|cron| cron_partial(cron, &select)).collect();
         let mut reply = Reply::new(&crons);
         for (name, value) in pagination(page, crons.len(), found.more) {
@@ -99,14 +105,17 @@ impl Crons for Api {
         let body = body.value;
         let ids = ids(body.assistant_id.as_deref(), body.thread_id.as_deref())?;
         let filter = Filter { metadata: body.metadata, ..ids };
-        let count = self.domain.count_crons(&caller(&cx), filter).await?;
+        let caller = may_search(&cx, &filter, Page { limit: 0, offset: 0 }).await?;
+        let count = self.domain.count_crons(&caller, filter).await?;
         Ok(CountCronsResponse::Ok(Reply::new(&types::CountResponse(
             i64::try_from(count).unwrap_or(i64::MAX),
         ))))
     }
 
     async fn get_cron(&self, cx: Context, path: GetCronPath) -> Result<GetCronResponse> {
-        let cron = self.domain.get_cron(&caller(&cx), path.cron_id.into()).await?;
+        let id = CronId::from(path.cron_id);
+        let caller = allowed(&cx, Event::CRONS_READ, || json!({"cron_id": id})).await?;
+        let cron = self.domain.get_cron(&caller, id).await?;
         Ok(GetCronResponse::Ok(cron_of(&cron).into()))
     }
 
@@ -119,7 +128,7 @@ impl Crons for Api {
         let payload = payload(&body);
         let body = body.value;
         context(body.context)?;
-        let patch = Patch {
+        let mut patch = Patch {
             schedule: body.schedule,
             timezone: body.timezone,
             end_time: body.end_time,
@@ -129,14 +138,75 @@ impl Crons for Api {
             webhook: body.webhook,
             payload,
         };
-        let cron = self.domain.patch_cron(&caller(&cx), path.cron_id.into(), patch).await?;
+        let id = CronId::from(path.cron_id);
+        let mut access = Access::of(&cx);
+        let value = || {
+            json!({
+                "cron_id": id, "schedule": patch.schedule, "end_time": patch.end_time,
+                "enabled": patch.enabled, "on_run_completed": patch.on_run_completed.map(OnRunCompleted::as_str),
+                "metadata": patch.metadata, "payload": patch.payload,
+            })
+        };
+        let mut changed = access.ask(Event::CRONS_UPDATE, value).await?;
+        patch.metadata = changed.member("metadata", patch.metadata.take())?;
+        let cron = self.domain.patch_cron(&access.into_caller(), id, patch).await?;
         Ok(PatchCronResponse::Ok(cron_of(&cron).into()))
     }
 
     async fn delete_cron(&self, cx: Context, path: DeleteCronPath) -> Result<DeleteCronResponse> {
-        self.domain.delete_cron(&caller(&cx), path.cron_id.into()).await?;
+        let id = CronId::from(path.cron_id);
+        let caller = allowed(&cx, Event::CRONS_DELETE, || json!({"cron_id": id})).await?;
+        self.domain.delete_cron(&caller, id).await?;
         Ok(DeleteCronResponse::NoContent)
     }
+}
+
+impl Api {
+    /// Asks about a cron and creates it.
+    async fn add_cron(&self, cx: &Context, mut new: NewCron) -> Result<Cron> {
+        let mut access = Access::of(cx);
+        if access.is_decided() {
+            let id = self.domain.new_cron_id();
+            new.cron_id = Some(id);
+            let user = access.user_id().to_owned();
+            let value = || {
+                json!({
+                    "payload": new.payload, "schedule": new.schedule, "cron_id": id,
+                    "thread_id": new.thread_id, "user_id": user, "end_time": new.end_time,
+                    "metadata": new.metadata,
+                })
+            };
+            let mut changed = access.ask(Event::CRONS_CREATE, value).await?;
+            new.metadata = changed.member("metadata", std::mem::take(&mut new.metadata))?;
+            if let Ok(assistant) = self.domain.resolve_assistant(&new.assistant_id)
+                && !self.domain.is_system_assistant(assistant).await?
+            {
+                access.ask(Event::ASSISTANTS_READ, || json!({"assistant_id": assistant})).await?;
+            }
+            if let Some(thread) = new.thread_id {
+                let value = || json!({"thread_id": thread, "metadata": {}});
+                access.ask(Event::THREADS_READ, value).await?;
+            }
+        }
+        Ok(self.domain.create_cron(&access.into_caller(), new).await?)
+    }
+}
+
+/// Asks about a search for crons.
+async fn may_search(cx: &Context, filter: &Filter, page: Page) -> Result<Caller> {
+    let mut access = Access::of(cx);
+    let value = || {
+        json!({
+            "assistant_id": filter.assistant_id, "thread_id": filter.thread_id, "limit": page.limit,
+            "offset": page.offset, "metadata": filter.metadata,
+        })
+    };
+    access.ask(Event::CRONS_SEARCH, value).await?;
+    match filter.thread_id {
+        Some(thread) => access.ask(Event::THREADS_READ, || json!({"thread_id": thread})).await?,
+        None => access.ask(Event::THREADS_SEARCH, || json!({})).await?,
+    };
+    Ok(access.into_caller())
 }
 
 /// The whole body, members that the document does not know included.

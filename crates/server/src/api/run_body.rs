@@ -66,6 +66,7 @@ macro_rules! shared {
             checkpoint_during: $body.checkpoint_during,
             keep_thread: false,
             cron_id: None,
+            run_id: None,
         }
     }};
 }

@@ -65,7 +65,7 @@ impl System for Api {
     async fn get_openapi(&self, _cx: Context) -> Result<GetOpenapiResponse> {
         let graphs = self.domain.graphs();
         let ids = graphs.iter().map(|graph| graph.graph_id.as_str());
-        Ok(GetOpenapiResponse::Ok(Reply::rendered(docs::document(ids))))
+        Ok(GetOpenapiResponse::Ok(Reply::rendered(docs::document(ids, &self.options.auth))))
     }
 
     async fn get_metrics(

@@ -11,7 +11,7 @@ use crate::{
     crons::{Cron, Filter, OnRunCompleted, SortBy},
 };
 
-const EVERYBODY: &Scope = &Scope::Unrestricted;
+const EVERYBODY: &Scope = &Scope::server();
 const OLDEST_FIRST: (SortBy, SortOrder) = (SortBy::CreatedAt, SortOrder::Asc);
 
 fn assistant(n: u32) -> Assistant {

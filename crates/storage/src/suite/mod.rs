@@ -14,6 +14,7 @@ pub mod histories;
 pub mod queue;
 pub mod runs;
 pub mod saved;
+pub mod scopes;
 pub mod store;
 pub mod threads;
 pub mod transactions;
@@ -23,8 +24,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    AssistantId, Cost, CronId, Map, Page, RawJson, ReadTx, Result, RunId, Scope, Storage, ThreadId,
-    Timestamp, WriteTx,
+    AssistantId, Condition, Cost, CronId, Map, Page, RawJson, ReadTx, Result, RunId, Scope,
+    Storage, ThreadId, Timestamp, WriteTx,
     runs::{MultitaskStrategy, Run, RunStatus},
     threads::{Thread, ThreadStatus},
 };
@@ -59,6 +60,7 @@ macro_rules! storage_suite {
                 pruning_spares_values_that_ancestors_complete, usage_counts_rows_and_bytes;
             expiry: a_lifetime_comes_back, lifetimes_end_in_order_and_are_put_off, busy_threads_do_not_expire,
                 a_settled_end_comes_again_after_a_change;
+            scopes: of_threads, of_assistants, of_runs;
             store: put_get_delete, search_by_prefix_and_page, search_filters, unknown_operator_is_refused,
                 expired_items_are_gone, namespaces_are_listed, metadata_scope_is_refused;
             transactions: refusal_undoes_only_itself, a_write_sees_its_own_changes, a_read_is_one_snapshot,
@@ -112,7 +114,8 @@ fn raw(value: Value) -> RawJson {
 }
 
 fn scope(metadata: Value) -> Scope {
-    Scope::Metadata(map(metadata))
+    let equal = map(metadata).into_iter().map(|(key, value)| Condition::Equals(key, value));
+    Scope::of(Condition::All(equal.collect()))
 }
 
 const fn thread_id(n: u128) -> ThreadId {
