@@ -154,11 +154,15 @@ def test_shells_complete_operations_and_their_flags(shell):
     assert "stream-stateless-run" in done.stdout and "multitask-strategy" in done.stdout
 
 
+READY = "graph = StateGraph(State)\ngraph.add_node('a', lambda state: {})\ngraph.add_edge('__start__', 'a')\n"
+AUTH = "from langgraph_sdk import Auth\nauth = Auth()\n@auth.authenticate\nasync def who(): return 'me'\n"
 PROJECTS = {
-    "ready": ({}, "graph = StateGraph(State)\ngraph.add_node('a', lambda state: {})\ngraph.add_edge('__start__', 'a')"),
+    "ready": ({}, READY),
+    "ready with auth": ({"auth": {"path": "./agent.py:auth"}}, READY + AUTH),
     "broken": ({}, "import nowhere_to_be_found"),
     "no variable": ({}, "other = 1"),
-    "no auth file": ({"auth": {"path": "./auth.py:auth"}}, "graph = 1"),
+    "no auth file": ({"auth": {"path": "./auth.py:auth"}}, READY),
+    "no handler": ({"auth": {"path": "./agent.py:auth"}}, READY + AUTH.split("@")[0]),
 }
 
 
@@ -168,7 +172,9 @@ PROJECTS = {
         ("ready", 0, "  ok       graph: agent loads and has schemas\n"),
         ("broken", 1, ": ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
         ("no variable", 1, "  problem  graph agent: "),
-        ("no auth file", 1, "  problem  auth.path: there is no file "),
+        ("ready with auth", 0, "  ok       auth: loads\n"),
+        ("no auth file", 1, "  problem  auth: "),
+        ("no handler", 1, "@auth.authenticate"),
     ],
 )
 def test_check_says_whether_a_project_is_ready(tmp_path, project, code, found):

@@ -118,7 +118,7 @@ fn variables(project: &Project, found: &mut Findings) {
     }
 }
 
-/// Objects that sections name: whether their files are there. Modules are found by the worker that imports them.
+/// Objects that sections name and nobody loads: whether their files are there.
 fn paths(project: &Project, found: &mut Findings) {
     for (section, key) in keys::OBJECTS {
         let value = project.sections.get(section).and_then(|section| section.get(key));

@@ -71,9 +71,8 @@ pub(crate) const SECTIONS: [(&str, &[&str]); 9] = [
     ("ui_config", &["shared"]),
 ];
 
-/// Keys of sections that name an object of the project's code, as `./file.py:name` or `module:name`.
-pub(crate) const OBJECTS: [(&str, &str); 6] = [
-    ("auth", "path"),
+/// Keys of sections that name an object of the project's code, as `./file.py:name` or `module:name`, which is not loaded.
+pub(crate) const OBJECTS: [(&str, &str); 5] = [
     ("encryption", "path"),
     ("http", "app"),
     ("store", "path"),
