@@ -109,6 +109,27 @@ def issuer() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
+def test_the_command_line_sends_a_key_as_sdks_do(guarded, tmp_path):
+    key = create(tmp_path / "data", "ci")
+    server = guarded(x_api_key=key).start()
+    unset = dict.fromkeys(("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY"), "")
+
+    def count(*words: str, **env: str) -> subprocess.CompletedProcess:
+        command = [str(binary()), "call", "count-threads", "--url", server.url, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | unset | env)
+
+    for sent in (
+        count("--api-key", key, LANGGRAPH_API_KEY="other"),
+        count(LANGGRAPH_API_KEY=key, LANGSMITH_API_KEY="other"),
+        count(LANGSMITH_API_KEY=key, LANGCHAIN_API_KEY="other"),
+        count(LANGCHAIN_API_KEY=f'"{key}"'),
+    ):
+        assert (sent.returncode, sent.stdout.strip(), sent.stderr) == (0, "0", "")
+    refused = count()
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert REFUSED["detail"] in refused.stderr
+
+
 async def test_a_key_opens_the_server_until_it_is_revoked(guarded, tmp_path):
     folder = tmp_path / "data"
     key = create(folder, "ci", "--identity", "bob", "--permission", "read", "--permission", "write")
@@ -127,6 +148,10 @@ async def test_a_key_opens_the_server_until_it_is_revoked(guarded, tmp_path):
         assert await status(server, headers) == 401
         assert await status(server, headers, "/no/such/path") == 401
     assert await status(server, {}, "/ok") != 401
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+        for path in ("/docs", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/openapi.json"):
+            assert (await http.get(path)).status_code == 200, path
+        assert (await http.get("/docs/other.js")).status_code == 401
 
     second = create(folder, "second", "--expires-in", "1d")
     assert await status(server, {"x-api-key": second}) == 200

@@ -4,6 +4,7 @@
 //! openapi.json.
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
+mod assets;
 mod bench;
 mod conformance;
 mod env;
@@ -37,6 +38,8 @@ enum Command {
     /// Look at the API document
     #[command(subcommand)]
     Spec(spec::Command),
+    /// Fetch the third-party files that the server shows its documentation with
+    Assets,
     /// Check the rules of the house that no compiler checks
     Tidy,
     /// Fill the environments of the tests under target/: Python and JavaScript
@@ -69,6 +72,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Regenerate(arguments) => regenerate::run(&arguments),
         Command::Spec(command) => spec::run(&command),
+        Command::Assets => assets::run(),
         Command::Tidy => tidy::run(),
         Command::Env(arguments) => env::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

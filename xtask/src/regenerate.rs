@@ -51,6 +51,11 @@ const GENERATORS: &[Generator] = &[
         files: |document| Ok(agent_server_codegen::conformance(document.value())?),
     },
     Generator { name: "reference page of operations", folder: None, files: reference::operations },
+    Generator {
+        name: "reference page of configuration",
+        folder: None,
+        files: |_| reference::configuration(),
+    },
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

@@ -1,5 +1,7 @@
 //! `cargo xtask spec`: looking at the API document.
 
+mod deliberate;
+
 use std::path::{Path, PathBuf};
 
 use agent_server_codegen::{Document, diff::Report};
@@ -7,6 +9,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::{files, process};
+use deliberate::Deliberate;
 
 /// Name of the document, in the root of the workspace.
 pub(crate) const NAME: &str = "openapi.json";
@@ -18,13 +21,31 @@ pub(crate) enum Command {
     Diff {
         /// The other document
         other: PathBuf,
+        /// Show deliberate differences too (those of operations that are ours alone, and of xtask/src/spec/deliberate.json)
+        #[arg(long)]
+        all: bool,
     },
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {
-    let Command::Diff { other } = command;
-    let report = ours()?.diff(&Document::load(other)?);
-    tell(&report, &other.display().to_string(), NAME);
+    let Command::Diff { other, all } = command;
+    let ours = ours()?;
+    let report = ours.diff(&Document::load(other)?);
+    if *all {
+        tell(&report, &other.display().to_string(), NAME);
+        return Ok(());
+    }
+    let deliberate = Deliberate::of(&ours)?;
+    let stale: Vec<_> = deliberate.stale(&report.changes).collect();
+    let known = report.changes.iter().filter(|change| deliberate.has(change)).count();
+    tell(&report.without(|change| deliberate.has(change)), &other.display().to_string(), NAME);
+    if known > 0 {
+        println!("Left out: {known} deliberate differences; --all shows them.");
+    }
+    if !stale.is_empty() {
+        println!("Deliberate differences that are none with this document ({}):", stale.len());
+        stale.iter().for_each(|entry| println!("        {entry}"));
+    }
     Ok(())
 }
 

@@ -4,7 +4,48 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
 
-use crate::config::log::Level;
+use crate::{call::CallArgs, config::log::Level};
+
+const HELP: &str = "\
+Examples:
+  agent-server dev                                 Serve the project here, or a demo where there is none
+  agent-server check                               Say whether the project is ready
+  agent-server serve --host 0.0.0.0 --workers 4    Serve it in production
+  agent-server call --list                         List what can be asked of a running server";
+
+const DEV_HELP: &str = "\
+Settings rank like this: flags, AGENT_SERVER_* variables, upstream's variables (N_JOBS_PER_WORKER, …), agent-server.toml.
+
+Examples:
+  agent-server dev
+  agent-server dev --config agents/langgraph.json --port 3000 --offline";
+
+const SERVE_HELP: &str = "\
+Settings rank like this: flags, AGENT_SERVER_* variables, upstream's variables (N_JOBS_PER_WORKER, …), agent-server.toml.
+SIGTERM ends it in order: runs in progress get --shutdown-grace-seconds to end, the rest goes on at the next start.
+
+Examples:
+  agent-server serve --config agents/langgraph.json --host 0.0.0.0
+  agent-server serve --data-dir /var/lib/agent-server --python .venv --log-json";
+
+const CHECK_HELP: &str = "\
+Nothing is installed and no port is opened. The exit code is 0 for a project that is ready, else 1.
+
+Examples:
+  agent-server check
+  agent-server check --config agents/langgraph.json --python .venv";
+
+const DOCTOR_HELP: &str = "\
+Works beside a running server and without one. The exit code is 0 for a sound folder, else 1.
+
+Example:
+  agent-server doctor --data-dir /var/lib/agent-server";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  agent-server completions bash > ~/.local/share/bash-completion/completions/agent-server
+  agent-server completions zsh > ~/.zfunc/_agent-server
+  agent-server completions fish > ~/.config/fish/completions/agent-server.fish";
 
 mod auth;
 mod keys;
@@ -14,7 +55,7 @@ pub(crate) use keys::{CreateArgs, FolderArgs, KeysCommand};
 
 /// A self-hosted Agent Server: runs the graphs of a langgraph.json and serves the Agent Server API.
 #[derive(Debug, Parser)]
-#[command(name = "agent-server", version, about, max_term_width = 110)]
+#[command(name = "agent-server", version, after_help = HELP, max_term_width = 110)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -25,13 +66,16 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve a project while it is being written: install what it needs, restart its workers when it changes
-    #[command(args_override_self = true)]
+    #[command(args_override_self = true, after_help = DEV_HELP)]
     Dev(Box<DevArgs>),
     /// Serve a project in production: like dev, but nothing is installed and nothing reloaded
+    #[command(after_help = SERVE_HELP)]
     Serve(Box<ServerArgs>),
-    /// Check a langgraph.json and say what is wrong with it
-    Validate(ValidateArgs),
+    /// Check a project without serving it: its file, its settings, and whether its graphs load
+    #[command(alias = "validate", after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// Look a data folder over and list what is wrong in it; nothing is changed
+    #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArgs),
     /// Make, list and revoke the API keys of a server, beside it or without it
     #[command(subcommand)]
@@ -39,6 +83,11 @@ pub(crate) enum Command {
     /// What a running server told receivers of webhooks, and once more
     #[command(subcommand)]
     Webhooks(WebhooksCommand),
+    /// Call an operation of a running server, this one or any other Agent Server
+    Call(CallArgs),
+    /// Print a script that completes commands and flags in a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
 }
 
 /// The commands about webhooks.
@@ -199,9 +248,9 @@ pub(crate) struct ServerArgs {
     pub(crate) auth: AuthArgs,
 }
 
-/// What `validate` takes.
+/// What `check` takes.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct ValidateArgs {
+pub(crate) struct CheckArgs {
     /// File that describes the project
     #[arg(
         long,
@@ -211,6 +260,19 @@ pub(crate) struct ValidateArgs {
         env = "AGENT_SERVER_CONFIG"
     )]
     pub(crate) config: PathBuf,
+    /// Python interpreter or environment for the graphs [default: as a server finds it]
+    #[arg(long, value_name = "PATH", env = "AGENT_SERVER_PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+    /// Folder of all data, where an environment that dev made is looked for; nothing in it is changed
+    #[arg(long, value_name = "DIR", env = "AGENT_SERVER_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// What `completions` takes.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// What `doctor` takes.

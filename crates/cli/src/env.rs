@@ -68,6 +68,11 @@ pub(crate) const PATH: &str = "PATH";
 /// Filter of the log in the syntax of the `tracing` crates; wins over every level setting.
 pub(crate) const RUST_LOG: &str = "RUST_LOG";
 
+/// A value without the quotes that some tools leave around it; the SDKs take them off keys.
+pub(crate) fn unquoted(value: &str) -> &str {
+    value.trim().trim_matches(['"', '\''])
+}
+
 /// A snapshot of variables. Values that are not Unicode are left out; an empty value counts as not set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Env(BTreeMap<String, String>);

@@ -7,6 +7,9 @@
 mod args;
 mod auth;
 mod banner;
+mod call;
+mod check;
+mod completions;
 mod config;
 mod data_folder;
 mod doctor;
@@ -20,7 +23,6 @@ mod python;
 mod refusal;
 mod reload;
 mod serve;
-mod validate;
 mod webhooks;
 mod workers;
 
@@ -62,9 +64,11 @@ fn run(command: Command) -> Result<()> {
         Command::Serve(args) => {
             serve::run(Mode::Serve, &DevArgs { server: *args, ..DevArgs::default() })
         }
-        Command::Validate(args) => validate::run(&args.config),
+        Command::Check(args) => check::run(&args),
         Command::Doctor(args) => doctor::run(&args.data_dir),
         Command::Keys(command) => keys::run(command),
         Command::Webhooks(command) => webhooks::run(command),
+        Command::Call(args) => call::run(&args),
+        Command::Completions(args) => completions::run(args.shell),
     }
 }

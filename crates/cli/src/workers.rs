@@ -90,7 +90,7 @@ impl Workers {
     }
 
     /// Starts the Python processes, if the project needs any. Errors: the project's authentication cannot be loaded.
-    async fn start(&self) -> Result<(), String> {
+    pub(crate) async fn start(&self) -> Result<(), String> {
         if !self.project.needs_python() {
             return Ok(());
         }
@@ -118,10 +118,9 @@ impl Workers {
             Err(cause) => {
                 tracing::error!("{cause}");
                 self.hosts.python.failed(&cause);
-                if let Some(auth) = &self.auth {
-                    auth.failed();
-                }
-                Ok(())
+                let Some(auth) = &self.auth else { return Ok(()) };
+                auth.failed();
+                Err(cause)
             }
         }
     }
@@ -187,10 +186,19 @@ impl Workers {
 
     /// Tells people what becomes of the graphs, until none is loading. Returns what became of them.
     async fn announce(&self) -> Vec<GraphInfo> {
+        self.follow(|known, now| say(banner::changes(known, now))).await
+    }
+
+    /// What became of the graphs, once none is loading.
+    pub(crate) async fn loaded(&self) -> Vec<GraphInfo> {
+        self.follow(|_, _| ()).await
+    }
+
+    async fn follow(&self, tell: impl Fn(&[GraphInfo], &[GraphInfo])) -> Vec<GraphInfo> {
         let mut known = Vec::new();
         loop {
             let now = self.hosts.all.graphs();
-            say(banner::changes(&known, &now));
+            tell(&known, &now);
             if now.iter().all(|graph| graph.status != GraphStatus::Loading) {
                 return now.to_vec();
             }

@@ -1,9 +1,10 @@
-//! Calls that the generated client cannot make: those whose answer is an event stream.
+//! Calls that the generated client cannot make: those whose answer is an event stream. Those of operations that are not
+//! known before the program runs are put together in [`crate::request`] and made here, too.
 
 use futures::Stream;
 use reqwest::{
     Method, RequestBuilder, Response, Url,
-    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName},
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use serde::Serialize;
 
@@ -16,16 +17,25 @@ pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event
 pub(crate) struct Call {
     pub(crate) method: Method,
     path: String,
-    query: Vec<(&'static str, String)>,
+    query: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
     pub(crate) last_event_id: Option<String>,
-    headers: Vec<(&'static str, String)>,
+    /// Headers as parameters give them; what is no header value is an error of the request.
+    given: Vec<(&'static str, String)>,
     body: Option<serde_json::Result<String>>,
 }
 
 impl Call {
     pub(crate) fn new(method: Method, path: &str) -> Self {
-        let path = path.to_owned();
-        Self { method, path, query: vec![], last_event_id: None, headers: vec![], body: None }
+        Self {
+            method,
+            path: path.to_owned(),
+            query: vec![],
+            headers: HeaderMap::new(),
+            last_event_id: None,
+            given: vec![],
+            body: None,
+        }
     }
 
     /// Puts a value where the path has `{name}`.
@@ -37,14 +47,14 @@ impl Call {
     }
 
     /// Adds a query parameter that may be absent.
-    pub(crate) fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
-        self.query.extend(value.map(|value| (name, value.to_string())));
+    pub(crate) fn query(mut self, name: &str, value: Option<impl ToString>) -> Self {
+        self.query.extend(value.map(|value| (name.to_owned(), value.to_string())));
         self
     }
 
     /// Adds a query parameter that is a list. Of repeated names some servers read only the last, so several values become
     /// one: with commas for `stream_modes`, as JSON otherwise.
-    pub(crate) fn query_list(self, name: &'static str, values: Option<Vec<String>>) -> Self {
+    pub(crate) fn query_list(self, name: &str, values: Option<Vec<String>>) -> Self {
         let text = values.map(|values| match values.as_slice() {
             [one] => one.clone(),
             _ if name == "stream_modes" => values.join(","),
@@ -61,7 +71,7 @@ impl Call {
 
     /// Adds a header that may be absent.
     pub(crate) fn header(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
-        self.headers.extend(value.map(|value| (name, value.to_string())));
+        self.given.extend(value.map(|value| (name, value.to_string())));
         self
     }
 
@@ -79,17 +89,43 @@ impl Call {
         Ok(url)
     }
 
+    /// Sends a body that is JSON already.
+    pub(crate) fn text(mut self, json: String) -> Self {
+        self.body = Some(Ok(json));
+        self
+    }
+
     /// Sends it and returns the answer, which is known to be an event stream.
     pub(crate) async fn send(self, client: &Client) -> Result<Response, Error> {
-        let mut request = client.http.request(self.method.clone(), self.url(client)?);
-        if let Some(body) = self.body {
-            let body = body.map_err(|error| Error::Request(error.to_string()))?;
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        let last_event_id = self.last_event_id.clone();
+        open(self.request(client)?, last_event_id.as_deref()).await
+    }
+
+    /// Sends it and returns whatever is answered, in one of these media types.
+    pub(crate) async fn send_for(
+        mut self,
+        accept: &str,
+        client: &Client,
+    ) -> Result<Response, Error> {
+        let accept = HeaderValue::from_str(accept)
+            .map_err(|_| Error::Request(format!("{accept:?} is no list of media types")))?;
+        self.headers.insert(ACCEPT, accept);
+        let response = self.request(client)?.send().await?;
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(Error::from_response(response).await),
         }
-        for (name, value) in self.headers {
+    }
+
+    fn request(self, client: &Client) -> Result<RequestBuilder, Error> {
+        let url = self.url(client)?;
+        let mut request = client.http.request(self.method, url).headers(self.headers);
+        for (name, value) in self.given {
             request = request.header(name, value);
         }
-        open(request, self.last_event_id.as_deref()).await
+        let Some(body) = self.body else { return Ok(request) };
+        let body = body.map_err(|error| Error::Request(error.to_string()))?;
+        Ok(request.header(CONTENT_TYPE, "application/json").body(body))
     }
 }
 
@@ -130,6 +166,12 @@ impl RawResponse {
     ) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         Self { headers, status, body: response.into_inner() }
+    }
+
+    pub(crate) fn from_response(response: Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = progenitor_client::ByteStream::new(Box::pin(response.bytes_stream()));
+        Self { headers, status, body }
     }
 
     /// Status of the answer, which is a success.

@@ -32,6 +32,7 @@ mod call;
 mod client;
 mod error;
 mod event;
+mod request;
 mod stream;
 pub mod wire;
 
@@ -50,6 +51,7 @@ pub use crate::{
     error::Error,
     event::{Event, EventStream},
     generated::{params, types},
+    request::Request,
     stream::RunStream,
 };
 

@@ -1,7 +1,10 @@
 //! The API reference: the document as served, and a page that shows it.
 //!
-//! The page carries everything it needs, so that it also works without a way to the internet.
+//! The page is Swagger UI, which is part of this program (`assets/swagger-ui/`, put there by `cargo xtask assets`), so that
+//! it also works without a way to the internet.
 
+use axum::{Router, routing::get};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::Value;
 
 use crate::{Options, auth};
@@ -19,6 +22,14 @@ const WITH_WEBHOOK: [&str; 6] = [
     "RunCreateStreamingStateful",
     "RunCreateStreamingStateless",
 ];
+
+/// Addresses of the page's parts.
+pub(crate) const PARTS: [&str; 2] = [SCRIPT, STYLE];
+const SCRIPT: &str = "/docs/swagger-ui-bundle.js";
+const STYLE: &str = "/docs/swagger-ui.css";
+
+/// How long a browser may keep a part of the page, seconds: a day. A new version of the server may bring another.
+const MAX_AGE: &str = "public, max-age=86400";
 
 /// The document with the configured graphs listed where a graph id is expected, without webhooks where nothing is told, and
 /// with what the project says of its authentication.
@@ -44,8 +55,22 @@ pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>, options: &O
 }
 
 /// The reference page.
-pub(crate) fn page() -> String {
-    // Inside a script element only `<` could end it.
-    let document = agent_server_api::DOCUMENT.replace('<', "\\u003c");
-    include_str!("docs.html").replace("/*DOCUMENT*/null", &document)
+pub(crate) fn page() -> &'static str {
+    include_str!("docs.html")
+}
+
+/// The parts of the page. They are no operations of the API: nobody but the page asks for them.
+pub(crate) fn parts<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let script = include_bytes!("../assets/swagger-ui/swagger-ui-bundle.js.gz");
+    let style = include_bytes!("../assets/swagger-ui/swagger-ui.css.gz");
+    Router::new()
+        .route(SCRIPT, get(async || part("text/javascript", script)))
+        .route(STYLE, get(async || part("text/css", style)))
+}
+
+/// Always compressed: whoever shows the page can read it.
+fn part(media_type: &'static str, gzipped: &'static [u8]) -> impl axum::response::IntoResponse {
+    let headers =
+        [(CONTENT_TYPE, media_type), (CONTENT_ENCODING, "gzip"), (CACHE_CONTROL, MAX_AGE)];
+    (headers, gzipped)
 }

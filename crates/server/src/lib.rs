@@ -73,6 +73,7 @@ pub fn router(domain: Domain, options: Options) -> Router {
     let cors = Arc::new(options.cors.clone());
     let auth = options.auth.clone();
     let mut routes = agent_server_api::router(api::Api::new(domain, options), limits)
+        .merge(docs::parts())
         .layer(middleware::from_fn(to_the_end));
     if auth.authenticator.is_some() {
         // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.

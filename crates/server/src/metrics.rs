@@ -18,10 +18,12 @@ use prometheus::{
 };
 use tokio::time::Instant;
 
+use crate::docs;
+
 /// What every name of ours begins with, unless the operator wants something else there.
 pub const PREFIX: &str = "lg_api_";
 
-/// Requests to these would count themselves.
+/// Requests to these, and to the parts of the page, say nothing about the work of the server.
 const UNCOUNTED: [&str; 5] = ["/ok", "/info", "/metrics", "/docs", "/openapi.json"];
 
 const UNIQUE: &str = "a name is registered once";
@@ -82,7 +84,7 @@ static GAUGES: LazyLock<Gauges> = LazyLock::new(|| Gauges {
 pub(crate) async fn count(request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
     let path_text = path.as_ref().map_or("", MatchedPath::as_str);
-    if UNCOUNTED.contains(&path_text) {
+    if UNCOUNTED.contains(&path_text) || docs::PARTS.contains(&path_text) {
         return next.run(request).await;
     }
     let (method, begin) = (request.method().clone(), Instant::now());

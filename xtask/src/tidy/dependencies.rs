@@ -10,6 +10,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     (
         "agent-server",
         &[
+            "api",
             "auth",
             "client",
             "domain",

@@ -8,10 +8,12 @@ pub(crate) mod cors;
 mod dotenv;
 pub(crate) mod file;
 pub(crate) mod http;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod langgraph_json;
 pub(crate) mod log;
 pub(crate) mod project;
+#[cfg(test)]
+mod reference;
 pub(crate) mod runs;
 mod suggest;
 mod thread_ttl;

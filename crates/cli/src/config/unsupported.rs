@@ -25,6 +25,18 @@ const ADDING: [(&str, &str); 9] = [
     ("http", "middleware_order"),
     ("priority", "path"),
 ];
+/// Settings that take routes away, which then are still there.
+const HIDING: [(&str, &str); 9] = [
+    ("http", "disable_assistants"),
+    ("http", "disable_threads"),
+    ("http", "disable_runs"),
+    ("http", "disable_store"),
+    ("http", "disable_mcp"),
+    ("http", "disable_a2a"),
+    ("http", "disable_ui"),
+    ("http", "disable_event_streaming"),
+    ("http", "disable_meta"),
+];
 /// Variables of the same kind: those that protect, and those that choose another storage.
 const VARIABLES: [(&str, bool); 4] = [
     ("LANGGRAPH_AES_KEY", true),
@@ -54,7 +66,8 @@ pub(crate) fn check(mode: Mode, local: bool, project: &Project, env: &Env) -> Re
         let value = project.sections.get(section).and_then(|section| section.get(key));
         value.is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
     };
-    for (keys, serious) in [(&PROTECTING[..], true), (&REPLACING, true), (&ADDING, false)] {
+    let kinds = [(&PROTECTING[..], true), (&REPLACING, true), (&ADDING, false), (&HIDING, false)];
+    for (keys, serious) in kinds {
         for &(section, key) in keys.iter().filter(|&&place| is_set(place)) {
             note(format!("{section}.{key} of langgraph.json"), serious)?;
         }
@@ -95,6 +108,6 @@ mod tests {
     fn additions_are_warnings_everywhere() {
         let project = project(&json!({"http": {"app": "./app.py:app", "disable_mcp": true}}));
         let env = Env::from_pairs([("POSTGRES_URI".into(), "postgres://x".into())]);
-        assert_eq!(check(Mode::Serve, false, &project, &env).unwrap().len(), 2);
+        assert_eq!(check(Mode::Serve, false, &project, &env).unwrap().len(), 3);
     }
 }

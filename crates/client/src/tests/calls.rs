@@ -138,3 +138,25 @@ fn calls_and_streams_can_move_between_threads() {
     moves(client.cancel_run(&thread_id, &thread_id));
     moves(async { client.stream_run(&thread_id, &body).await });
 }
+
+#[tokio::test]
+async fn an_operation_may_be_known_by_method_and_path_alone() {
+    let script = vec![answer("200 OK", "[]"), answer("404 Not Found", r#"{"detail":"No thread"}"#)];
+    let server = Server::start(script).await;
+    let client = client(&server.base_url);
+    let request = client.request("POST", "/threads/{thread_id}/x").expect("a request");
+    let request = request.path("thread_id", "a/b").query("limit", "5").query("limit", "6");
+    let request = request.header("x-more", "1").expect("a header").body(r#"{"n":1.0}"#.into());
+    let found = request.send("application/json").await.expect("an answer");
+    assert_eq!(found.content_type(), "application/json");
+    assert_eq!(found.text().await.expect("text"), "[]");
+    let request = client.request("GET", "/threads").expect("a request");
+    assert_eq!(request.send("*/*").await.err().expect("a refusal").detail(), Some("No thread"));
+    assert!(client.request("NOT A METHOD", "/ok").is_err());
+    let requests = server.requests().await;
+    assert!(requests[0].starts_with("POST /threads/a%2Fb/x?limit=5&limit=6 HTTP/1.1\r\n"));
+    for line in ["x-more: 1\r\n", "accept: application/json\r\n", "x-api-key: secret\r\n"] {
+        assert!(requests[0].contains(line), "{}", requests[0]);
+    }
+    assert!(requests[0].ends_with("\r\n\r\n{\"n\":1.0}"));
+}

@@ -82,7 +82,8 @@ impl<'a> Comparison<'a> {
             if self.done.insert(pair.clone()) {
                 let (old, new, role) = pair;
                 let (before, after) = (&self.old[&old], &self.new[&new]);
-                self.compare(before, after, &new, role, report);
+                let place = if old == new { new } else { format!("{old} as {new}") };
+                self.compare(before, after, &place, role, report);
             }
         }
         for (name, _) in entries(self.old).filter(|(name, _)| self.new.get(name).is_none()) {
@@ -272,7 +273,12 @@ fn limits(old: &Value, new: &Value, place: &str, role: Role, report: &mut Report
             continue;
         }
         let impact = if after < before { role.narrower() } else { role.wider() };
-        report.add(impact, place, format!("{key} {} is now {}", old[*key], new[*key]));
+        let what = match (old.get(*key), new.get(*key)) {
+            (Some(old), Some(new)) => format!("{key} {old} is now {new}"),
+            (Some(old), None) => format!("{key} {old} removed"),
+            (None, new) => format!("{key} {} added", new.unwrap_or_default()),
+        };
+        report.add(impact, place, what);
     }
 }
 

@@ -2,13 +2,15 @@
 
 use http::Method;
 
+use crate::docs;
+
 const OPEN: [&str; 6] = ["/", "/info", "/ok", "/metrics", "/docs", "/openapi.json"];
 
 /// Whether a path is open to everybody. Any other is protected, also those that lead nowhere: a stranger learns nothing of
 /// what there is.
 pub(crate) fn is_open(method: &Method, path: &str) -> bool {
     let is_ui = path == "/ui" || path.starts_with("/ui/");
-    OPEN.contains(&path) || (*method == Method::GET && is_ui)
+    OPEN.contains(&path) || docs::PARTS.contains(&path) || (*method == Method::GET && is_ui)
 }
 
 #[cfg(test)]
@@ -21,7 +23,13 @@ mod tests {
         for path in ["/", "/ok", "/info", "/docs", "/openapi.json", "/metrics", "/ui", "/ui/a"] {
             assert!(is_open(path), "{path}");
         }
-        for path in ["/ok/", "//ok", "/OK", "/%6Fk", "/uix", "/threads", "/nothing", "", "*"] {
+        for path in docs::PARTS {
+            assert!(is_open(path), "{path}");
+        }
+        for path in [
+            "/docs/", "/docs/x", "/ok/", "//ok", "/OK", "/%6Fk", "/uix", "/threads", "/nothing",
+            "", "*",
+        ] {
             assert!(!is_open(path), "{path}");
         }
         assert!(!super::is_open(&Method::POST, "/ui/a"));
