@@ -9,7 +9,7 @@ use agent_server_domain::ports::Ending;
 use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use support::{TestServer, text_of};
+use support::{TestServer, server::text_of};
 
 async fn thread(server: &TestServer) -> String {
     let (status, thread) = server.call("POST", "/threads", Some(json!({}))).await;
