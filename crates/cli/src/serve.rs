@@ -103,6 +103,8 @@ async fn serve(
     let options = agent_server_server::Options {
         max_body_bytes: settings.http.max_body_bytes,
         langgraph_version: workers::langgraph_version,
+        disable_mcp: settings.protocols.disable_mcp,
+        a2a: settings.protocols.a2a.clone(),
     };
     let router = agent_server_server::router(domain.clone(), options);
     let stop = domain.stopping();

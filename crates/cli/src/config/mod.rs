@@ -10,6 +10,7 @@ mod keys;
 pub(crate) mod langgraph_json;
 pub(crate) mod log;
 pub(crate) mod project;
+pub(crate) mod protocols;
 pub(crate) mod runs;
 mod suggest;
 mod thread_ttl;
@@ -34,6 +35,8 @@ const DATA_DIR: &str = ".agent-server";
 pub(crate) struct Settings {
     /// Where and what is accepted.
     pub(crate) http: http::Http,
+    /// Which protocols are served beside the API.
+    pub(crate) protocols: protocols::Protocols,
     /// Which processes execute graphs.
     pub(crate) workers: workers::Workers,
     /// Bounds of the run engine.
@@ -72,6 +75,7 @@ impl Settings {
         });
         Ok(Self {
             http: http::Http::resolve(mode, &from)?,
+            protocols: protocols::Protocols::resolve(&env, project),
             workers: workers::Workers::resolve(&from)?,
             runs: agent_server_domain::Options {
                 thread_ttl: thread_ttl::resolve(&env, project)?,

@@ -6,6 +6,7 @@ mod a2a;
 mod assistants;
 mod crons;
 mod mcp;
+mod rpc;
 mod run_body;
 mod stateless_runs;
 mod store;
@@ -32,12 +33,14 @@ use crate::{
 pub struct Api {
     domain: Domain,
     options: Options,
+    /// Calls of tools in progress.
+    sessions: mcp::Sessions,
 }
 
 impl Api {
     /// Handlers over a domain.
     pub fn new(domain: Domain, options: Options) -> Self {
-        Self { domain, options }
+        Self { domain, options, sessions: mcp::Sessions::default() }
     }
 }
 
