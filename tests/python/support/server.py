@@ -66,7 +66,8 @@ def wait_until(condition, what: str, seconds: float = 15) -> None:
 class Server:
     """A server of our own on a data folder of its own; it can be killed and started again on the same folder."""
 
-    def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, env: dict[str, str] | None = None, config: Path | None = None) -> None:
+        self.config = config or PROJECT / "langgraph.json"
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = free_port()
@@ -80,7 +81,7 @@ class Server:
             str(binary()),
             "dev",
             "--config",
-            str(PROJECT / "langgraph.json"),
+            str(self.config),
             "--port",
             str(self.port),
             "--data-dir",

@@ -72,6 +72,14 @@ impl A2a for Api {
             Read::Request(request) => request,
             Read::NoAnswer => return Ok(PostA2aResponse::Accepted),
             Read::Failed(id, failure) => return Ok(answered(id.as_ref(), &Err(failure))),
+            Read::FailedStream(id, failure) => {
+                let produce = |messages: sse::Messages| async move {
+                    let _ = messages.send(rpc::answer(id.as_ref(), &Err(failure)));
+                };
+                let stop = self.domain.stopping();
+                let body = sse::messages(produce, OnDisconnect::go_on(), stop);
+                return Ok(PostA2aResponse::EventStream(event_stream(body, [])));
+            }
             Read::NotAcceptable(why) => {
                 let why = types::ErrorMessage { error: why.into() };
                 return Ok(PostA2aResponse::BadRequest(why.into()));

@@ -82,6 +82,8 @@ pub(super) enum Read {
     NoAnswer,
     /// To be answered with a failure.
     Failed(Option<RawJson>, Failure),
+    /// Likewise, as the only message of the stream that the client waits for.
+    FailedStream(Option<RawJson>, Failure),
     /// The client does not take what would be the answer.
     NotAcceptable(&'static str),
 }
@@ -121,13 +123,17 @@ pub(super) fn read(accept: Option<&str>, body: &[u8]) -> Read {
             return Read::Failed(id, Failure::new(rpc::METHOD_NOT_FOUND, why));
         }
     };
-    if let Some((Method::Send | Method::Stream, _)) = known
+    let takes_streams = accepts(accept, "text", "event-stream");
+    if let Some((method @ (Method::Send | Method::Stream), _)) = known
         && let Err(failure) = check_message(message.params.as_ref())
     {
-        return Read::Failed(id, failure);
+        return match method.streams() && takes_streams {
+            true => Read::FailedStream(id, failure),
+            false => Read::Failed(id, failure),
+        };
     }
     if known.is_some_and(|(method, _)| method.streams()) {
-        if !accepts(accept, "text", "event-stream") {
+        if !takes_streams {
             return Read::NotAcceptable(
                 "Accept header must include text/event-stream for streaming",
             );

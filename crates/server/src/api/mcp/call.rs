@@ -20,6 +20,7 @@ use super::{
         thread_runs::event_stream,
     },
     Api, Request,
+    sessions::InProgress,
     version::Version,
 };
 use crate::{disconnect::OnDisconnect, sse, wait};
@@ -107,14 +108,12 @@ impl Api {
         let (domain, stop) = (self.domain.clone(), self.domain.stopping());
         let Some(token) = token else {
             let outcome = async move {
-                let _noted = noted;
-                result(&domain, run.thread_id, listener, &id, version, |_| {}).await
+                result(&domain, run.thread_id, listener, &id, version, noted, |_| {}).await
             };
             let body = wait::later(outcome, stop, guard);
             return Ok(PostMcpResponse::Ok(Reply::streamed(body)));
         };
         let produce = |messages: sse::Messages| async move {
-            let _noted = noted;
             let mut progress = 0;
             let watch = |event: &Event| {
                 if let Some(step) = step(event) {
@@ -124,7 +123,7 @@ impl Api {
                     let _ = messages.send(rpc::notification("notifications/progress", &params));
                 }
             };
-            let answer = result(&domain, run.thread_id, listener, &id, version, watch).await;
+            let answer = result(&domain, run.thread_id, listener, &id, version, noted, watch).await;
             let _ = messages.send(answer);
         };
         let body = sse::messages(produce, guard, stop);
@@ -150,9 +149,12 @@ async fn result(
     listener: Listener,
     id: &RawJson,
     version: Version,
+    noted: Option<InProgress>,
     watch: impl FnMut(&Event) + Send,
 ) -> Bytes {
     let outcome = match domain.watched_result(thread, Some(listener), watch).await {
+        // What was there when it was cancelled is no result.
+        Ok(_) if noted.is_some_and(|noted| noted.is_cancelled()) => Ok(cancelled(version)),
         Ok(values) => Ok(rendered(values, version)),
         Err(error) => Err(error.into()),
     };
@@ -177,6 +179,17 @@ struct Text<'a> {
     text: &'a str,
 }
 
+fn told(text: &str, structured: Option<RawJson>, is_error: bool, version: Version) -> RawJson {
+    let content = [Text { r#type: "text", text }];
+    let result_type = version.result_type();
+    RawJson::of(&ToolResult { content, structured, is_error, result_type })
+}
+
+/// The result of a call that the client has cancelled, and does not wait for.
+fn cancelled(version: Version) -> RawJson {
+    told("The call was cancelled", None, true, version)
+}
+
 /// The result of a run as that of a tool: JSON text, and the same as structure.
 fn rendered(values: Bytes, version: Version) -> RawJson {
     #[derive(Deserialize)]
@@ -190,20 +203,15 @@ fn rendered(values: Bytes, version: Version) -> RawJson {
         message: String,
     }
     let values = without_nul(values);
-    let result = |text: &str, structured, is_error| {
-        let content = [Text { r#type: "text", text }];
-        let result_type = version.result_type();
-        RawJson::of(&ToolResult { content, structured, is_error, result_type })
-    };
     if values.starts_with(b"{\"__error__\"")
         && let Ok(Failed { error: Error { error, message } }) = serde_json::from_slice(&values)
     {
         let text = if message.is_empty() { error } else { format!("{error}: {message}") };
-        return result(&text, None, true);
+        return told(&text, None, true, version);
     }
     let text = String::from_utf8_lossy(&values);
     let structured = text.starts_with('{').then(|| RawJson::trusted(&*text));
-    result(&text, structured, false)
+    told(&text, structured, false, version)
 }
 
 #[cfg(test)]

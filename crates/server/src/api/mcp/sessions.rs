@@ -9,7 +9,7 @@ use agent_server_api::PostMcpHeaders;
 use agent_server_domain::{
     Caller, Error,
     runs::CancelAction,
-    storage::{RawJson, runs::Run},
+    storage::{RawJson, RunId, runs::Run},
 };
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -23,12 +23,27 @@ type Key = (String, String);
 #[derive(Clone, Default)]
 pub(crate) struct Sessions(Arc<Mutex<HashMap<Key, Run>>>);
 
-/// Forgets its call when dropped.
-pub(super) struct InProgress(Sessions, Key);
+/// A call that is noted; forgotten when dropped.
+pub(super) struct InProgress {
+    sessions: Sessions,
+    key: Key,
+    run: RunId,
+}
+
+impl InProgress {
+    /// Whether the client has cancelled it.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.sessions.0.lock().get(&self.key).is_none_or(|run| run.run_id != self.run)
+    }
+}
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.0.0.lock().remove(&self.1);
+        let mut calls = self.sessions.0.lock();
+        // A client that uses a number twice has another call under it.
+        if calls.get(&self.key).is_some_and(|run| run.run_id == self.run) {
+            calls.remove(&self.key);
+        }
     }
 }
 
@@ -42,7 +57,7 @@ impl Sessions {
     ) -> Option<InProgress> {
         let key = (session?.to_owned(), id.get().to_owned());
         self.0.lock().insert(key.clone(), run.clone());
-        Some(InProgress(self.clone(), key))
+        Some(InProgress { sessions: self.clone(), key, run: run.run_id })
     }
 
     fn take(&self, session: &str, id: &RawJson) -> Option<Run> {
