@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use agent_server_domain::{
     Error,
-    ports::{Answer, GraphHost, GraphInfo, GraphStatus, Question, RunOrder, RunSink, Slot},
+    ports::{
+        Answer, GraphHost, GraphInfo, GraphStatus, Question, RunOrder, RunSink, Slot, WorkerFigures,
+    },
     storage::runs::Lease,
 };
 use async_trait::async_trait;
@@ -113,6 +115,10 @@ impl GraphHost for LateHost {
         if let Some(host) = self.present() {
             host.make_room(wanted);
         }
+    }
+
+    fn workers(&self) -> Vec<WorkerFigures> {
+        self.present().map(|host| host.workers()).unwrap_or_default()
     }
 
     fn start(&self, slot: Box<dyn Slot>, order: RunOrder) {
