@@ -134,11 +134,7 @@ pub(crate) const TABLE: &[Scenario] = &[
         Means::Unreachable("only the project can switch a protocol off"),
     ),
     entry(AGENT_CARDS, 200, story!(agent_card)),
-    entry(
-        AGENT_CARDS,
-        404,
-        Means::Unreachable("only the project can switch a protocol off"),
-    ),
+    entry(AGENT_CARDS, 404, Means::Unreachable("only the project can switch a protocol off")),
     entry(
         &["post_mcp", "post_a2a"],
         500,

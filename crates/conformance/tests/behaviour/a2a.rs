@@ -94,7 +94,8 @@ async fn task_is_read_and_listed(session: &Session) -> Result<()> {
     ensure!(ids == [task["id"].clone()], "{listed:#}");
     let again = says("more", json!({ "taskId": task["id"], "contextId": task["contextId"] }));
     let refused = send(session, &agent, "message/send", again).await?;
-    let error = json!({ "code": -32004, "message": "A terminal task cannot accept another message" });
+    let error =
+        json!({ "code": -32004, "message": "A terminal task cannot accept another message" });
     same(&refused["error"], &error)
 }
 

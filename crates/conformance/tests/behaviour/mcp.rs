@@ -64,8 +64,7 @@ async fn assistants_are_tools(session: &Session) -> Result<()> {
 
 async fn tool_is_called_with_a_text(session: &Session) -> Result<()> {
     let said = json!([{ "role": "user", "content": "hello" }]);
-    let params =
-        json!({ "name": tool(session).await?["name"], "arguments": { "messages": said } });
+    let params = json!({ "name": tool(session).await?["name"], "arguments": { "messages": said } });
     let result = ask(session, "tools/call", params).await?;
     let text = result["content"][0]["text"].as_str().context("no text")?;
     let values: Value = serde_json::from_str(text)?;
@@ -77,8 +76,7 @@ async fn tool_is_called_with_a_text(session: &Session) -> Result<()> {
 
 async fn failure_of_a_tool_is_its_result(session: &Session) -> Result<()> {
     let said = json!([{ "role": "user", "content": "fail" }]);
-    let params =
-        json!({ "name": tool(session).await?["name"], "arguments": { "messages": said } });
+    let params = json!({ "name": tool(session).await?["name"], "arguments": { "messages": said } });
     let result = ask(session, "tools/call", params).await?;
     ensure!(result["isError"] == true && result.get("structuredContent").is_none(), "{result:#}");
     Ok(())
