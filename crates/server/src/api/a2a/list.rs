@@ -119,7 +119,7 @@ impl Api {
                 }
             }
         }
-        found.sort_by(|(_, a), (_, b)| b.latest.updated_at.cmp(&a.latest.updated_at));
+        found.sort_by_key(|(_, task)| std::cmp::Reverse(task.latest.updated_at));
         let total = found.len();
         let mut tasks = vec![];
         for (thread, task) in found.into_iter().skip(query.offset).take(query.size) {

@@ -116,10 +116,8 @@ pub(super) fn is_base64(text: &str) -> bool {
 
 /// A file as a content block of a message.
 pub(super) fn block(file: &File) -> Value {
-    let kind = match file.media_type.as_deref().and_then(|name| name.split('/').next()) {
-        Some(kind @ ("image" | "audio" | "video")) => kind,
-        _ => "file",
-    };
+    let kind = file.media_type.as_deref().and_then(|name| name.split('/').next());
+    let kind = kind.filter(|kind| ["image", "audio", "video"].contains(kind)).unwrap_or("file");
     let mut block = match &file.source {
         Source::Bytes(bytes) => json!({"type": kind, "base64": bytes}),
         Source::Uri(uri) => json!({"type": kind, "url": uri}),
