@@ -44,7 +44,7 @@ fn read(
     now: Timestamp,
     op: &StoreOp,
 ) -> Result<StoreAnswer> {
-    let scope = &Scope::Unrestricted;
+    let scope = &Scope::server();
     Ok(match op {
         StoreOp::Get { namespace, key } => {
             StoreAnswer::Item(tx.get_item(scope, now, namespace, key)?)
@@ -65,10 +65,10 @@ fn put(tx: &dyn WriteTx, now: Timestamp, op: &StoreOp) -> Result<()> {
     match value {
         Some(value) => {
             let expires_at = ttl_minutes.and_then(|minutes| expiry(now, minutes));
-            tx.put_item(&Scope::Unrestricted, now, namespace, key, value, expires_at)?;
+            tx.put_item(&Scope::server(), now, namespace, key, value, expires_at)?;
         }
         None => {
-            tx.delete_item(&Scope::Unrestricted, namespace, key)?;
+            tx.delete_item(&Scope::server(), namespace, key)?;
         }
     }
     Ok(())

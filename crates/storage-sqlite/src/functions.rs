@@ -1,6 +1,6 @@
 //! SQL functions that every connection knows: the filters that SQL cannot say.
 
-use agent_server_storage::{Map, contains};
+use agent_server_storage::{Condition, Map, contains};
 use rusqlite::{
     Connection, Error,
     functions::{Context, FunctionFlags},
@@ -13,6 +13,7 @@ use crate::{item_filter, json_path::with_text, zip};
 /// Registers the functions.
 ///
 /// * `json_contains(json, needle)`: containment as [`contains`] decides it; a null column contains nothing;
+/// * `scope_allows(metadata, condition)`: whether a scope with this condition holds the row;
 /// * `item_matches(value, filter)`: the filter language of the store;
 /// * `with_text(json, path, text)`: JSON as it is stored, with another string at `path` if there is a string; names of
 ///   members are separated by dots, `*` is every element;
@@ -24,6 +25,12 @@ pub(crate) fn register(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function("json_contains", 2, flags, |context| {
         let needle = context.get_or_create_aux(1, parse::<Json>)?;
         with_json(context, |value| contains(value, &needle))
+    })?;
+    connection.create_scalar_function("scope_allows", 2, flags, |context| {
+        let condition = context.get_or_create_aux(1, parse::<Condition>)?;
+        with_json(context, |metadata| {
+            metadata.as_object().is_some_and(|map| condition.is_met_by(map))
+        })
     })?;
     connection.create_scalar_function("item_matches", 2, flags, |context| {
         let filter = context.get_or_create_aux(1, parse::<Map>)?;

@@ -57,6 +57,15 @@ const RULES: &[(&str, &str)] = &[
          WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = event_chunk.run_id)",
         "thread {0} has events of run {1}, which is not there",
     ),
+    (
+        "SELECT cron_id, on_run_completed FROM cron \
+         WHERE on_run_completed IS NOT NULL AND on_run_completed NOT IN ('delete', 'keep')",
+        "cron {0} has the unknown on_run_completed {1}",
+    ),
+    (
+        "SELECT cron_id FROM cron WHERE thread_id IS NULL AND on_run_completed IS NULL",
+        "cron {0} has no thread, and it is not said what becomes of those of its runs",
+    ),
 ];
 
 /// What is wrong in a data folder, one sentence each; nothing in a sound one.
@@ -124,7 +133,7 @@ fn sentence(text: &str, row: &Row<'_>) -> Result<String> {
 impl Tx<'_> {
     /// Checkpoints that cannot be put together from their rows.
     fn unreadable(&self) -> Result<Vec<String>> {
-        let all = Scope::Unrestricted;
+        let all = Scope::server();
         let sql =
             "SELECT checkpoint_id, thread_id, ns FROM checkpoint JOIN thread USING (thread_key)";
         let checkpoints = self.all(sql, [], |row| {

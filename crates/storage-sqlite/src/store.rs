@@ -22,12 +22,10 @@ const SWEEP: u32 = 16;
 
 /// Items have no metadata, so a scope of metadata cannot be judged here.
 fn refuse(scope: &Scope) -> Result<()> {
-    match scope {
-        Scope::Unrestricted => Ok(()),
-        Scope::Metadata(_) => {
-            Err(Error::Invalid("Store items cannot be filtered by metadata.".into()))
-        }
+    if scope.is_everything() {
+        return Ok(());
     }
+    Err(Error::Invalid("Store items cannot be filtered by metadata.".into()))
 }
 
 fn item(row: &Row<'_>) -> Result<Item> {

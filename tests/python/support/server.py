@@ -66,8 +66,17 @@ def wait_until(condition, what: str, seconds: float = 15) -> None:
 class Server:
     """A server of our own on a data folder of its own; it can be killed and started again on the same folder."""
 
-    def __init__(self, folder: Path, env: dict[str, str] | None = None, config: Path | None = None) -> None:
-        self.config = config or PROJECT / "langgraph.json"
+    def __init__(
+        self,
+        folder: Path,
+        env: dict[str, str] | None = None,
+        config: Path = PROJECT / "langgraph.json",
+        headers: dict[str, str] | None = None,
+        more: tuple[str, ...] = (),
+    ) -> None:
+        self.config = config
+        self.headers = headers
+        self.more = more
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = free_port()
@@ -90,6 +99,7 @@ class Server:
             sys.executable,
             "--no-reload",
             "--offline",
+            *self.more,
         ]
 
     def start(self) -> "Server":
@@ -113,7 +123,8 @@ class Server:
 
     def wait_until_ready(self) -> None:
         """Returns when the server answers and has loaded the graphs (it draws one)."""
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=START_SECONDS) as http:
+        client = httpx.Client(base_url=self.url, trust_env=False, timeout=START_SECONDS, headers=self.headers)
+        with client as http:
 
             def answers(path: str) -> bool:
                 assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.tail()}"

@@ -3,10 +3,12 @@
 //! Written by hand: the libraries for these protocols bring servers of their own, and their types refuse messages that
 //! have to be answered with a certain code here.
 
-use agent_server_domain::{self as domain, storage::RawJson};
+use agent_server_domain::{self as domain, auth::Refusal, storage::RawJson};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::{auth::Refused, error::Error};
 
 pub(super) const PARSE_ERROR: i64 = -32700;
 pub(super) const INVALID_REQUEST: i64 = -32600;
@@ -100,6 +102,35 @@ impl From<domain::Error> for Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    /// The protocols have no code for what is not allowed, so the status stands beside the code.
+    fn from(refusal: Refusal) -> Self {
+        let refused = Refused(refusal);
+        refused.log();
+        let status = refused.status();
+        let code = match status.is_server_error() {
+            true => INTERNAL_ERROR,
+            false => INVALID_REQUEST,
+        };
+        let detail = refused.0.detail;
+        let message = match detail.is_empty() {
+            false => detail,
+            true => status.canonical_reason().unwrap_or("Error").to_owned(),
+        };
+        Self { code, message, data: Some(json!({"status": status.as_u16()})) }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Domain(error) => error.into(),
+            Error::Refused(refusal) => refusal.into(),
+            Error::Rejected(rejection) => Self::params(rejection.detail),
+        }
+    }
+}
+
 /// The answer to a request; the id is null where it could not be read.
 pub(super) fn answer(id: Option<&RawJson>, outcome: &Outcome) -> Bytes {
     #[derive(Serialize)]
@@ -118,7 +149,7 @@ pub(super) fn answer(id: Option<&RawJson>, outcome: &Outcome) -> Bytes {
 
 /// A message that expects no answer.
 pub(super) fn notification(method: &str, params: &Value) -> Bytes {
-    serde_json::json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string().into()
+    json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string().into()
 }
 
 #[cfg(test)]
@@ -134,6 +165,19 @@ mod tests {
         assert_eq!(read("null"), Some(NoMessage::NotObject));
         assert_eq!(read(r#"{"jsonrpc":2.0}"#), Some(NoMessage::WrongVersion));
         assert_eq!(read(r#" {"jsonrpc":"2.0"}"#), None);
+    }
+
+    #[test]
+    fn refusals_have_their_status_and_reveal_nothing_else() {
+        let failure = |refusal: Refusal| json!(Failure::from(refusal));
+        let forbidden = Refusal { status: 403, detail: "not you".into(), ..Refusal::default() };
+        let expected =
+            json!({"code": INVALID_REQUEST, "message": "not you", "data": {"status": 403}});
+        assert_eq!(failure(forbidden), expected);
+        let expected = json!({
+            "code": INTERNAL_ERROR, "message": "Internal Server Error", "data": {"status": 500},
+        });
+        assert_eq!(failure(Refusal::internal("secret")), expected);
     }
 
     #[test]

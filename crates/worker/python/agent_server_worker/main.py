@@ -20,7 +20,7 @@ import time
 import traceback
 from typing import Any
 
-from agent_server_worker import frames
+from agent_server_worker import frames, modules
 from agent_server_worker.template import may_fork, redirect_output
 from agent_server_worker.template import serve as serve_template
 
@@ -62,7 +62,7 @@ def main() -> None:
         _send(sock, frames.HELLO, {**hello, "pid": os.getpid()})
     # Runs make many objects that live as long as they do; looking for cycles all the time costs more than it frees.
     gc.set_threshold(20_000, 20, 50)
-    _serve(sock, graphs, dict(init["facts"]))
+    _serve(sock, graphs, init)
 
 
 def _go_before_the_server() -> None:
@@ -114,7 +114,7 @@ def _restore_environment(init: dict[str, Any]) -> None:
 
 
 def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """Imports the library and the graphs. Returns the hello and the graphs; none if the library is missing."""
+    """Imports what this process serves. Returns the hello and what was loaded; nothing if the process is of no use."""
     hello: dict[str, Any] = {
         "pid": os.getpid(),
         "protocol": PROTOCOL,
@@ -122,6 +122,9 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
         "error": None,
         "graphs": [],
     }
+    modules.prepare_path(init["import_dirs"])
+    if init["auth"] is not None:
+        return _load_auth(init["auth"], hello)
     try:
         import langgraph.version
 
@@ -132,7 +135,6 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
             f"langgraph cannot be imported by {sys.executable} ({error}); install it there, or name another interpreter"
         )
         return hello, []
-    loader.prepare_path(init["import_dirs"])
     loaded = loader.load_all(init["graphs"])
     hello["langgraph"] = langgraph.version.__version__
     hello["graphs"] = [
@@ -141,9 +143,33 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     return hello, loaded
 
 
-def _serve(sock: socket.socket, loaded: list[Any], facts: dict[str, Any]) -> None:
-    from agent_server_worker.worker import Worker
+def _load_auth(spec: str, hello: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """Imports the project's authentication, which this process serves instead of graphs."""
+    try:
+        from agent_server_worker import auth
 
+        handlers = auth.load(spec)
+    # User code may also raise SystemExit.
+    except BaseException as error:
+        traceback.print_exc()
+        hello["error"] = f"the authentication {spec} cannot be loaded: {modules.cause(error)}"
+        return hello, []
+    hello["auth"] = {"parameters": handlers.parameters, "events": handlers.events}
+    return hello, [handlers]
+
+
+async def _work(sock: socket.socket, loaded: list[Any], init: dict[str, Any]) -> None:
+    if init["auth"] is not None:
+        from agent_server_worker.auth import AuthWorker
+
+        await AuthWorker.serve(sock, loaded[0])
+    else:
+        from agent_server_worker.worker import Worker
+
+        await Worker.serve(sock, loaded, dict(init["facts"]))
+
+
+def _serve(sock: socket.socket, loaded: list[Any], init: dict[str, Any]) -> None:
     try:
         import uvloop  # type: ignore[import-not-found]
     except ImportError:
@@ -153,7 +179,7 @@ def _serve(sock: socket.socket, loaded: list[Any], facts: dict[str, Any]) -> Non
     asyncio.set_event_loop(loop)
     _watch(sock)
     try:
-        loop.run_until_complete(Worker.serve(sock, loaded, facts))
+        loop.run_until_complete(_work(sock, loaded, init))
     finally:
         # Threads of stuck nodes would keep the interpreter from ending by itself.
         timer = threading.Timer(_LAST_SECONDS, os._exit, (1,))

@@ -1,16 +1,19 @@
 //! What an agent can do and how it is reached, in a shape that clients of both dialects read.
 
 use agent_server_api::*;
-use agent_server_domain::{Caller, Error, storage::AssistantId};
+use agent_server_domain::{
+    Caller, Error,
+    storage::{AssistantId, RawJson},
+};
 use http::header;
 use serde_json::{Value, json};
 
 use super::{
     super::{
-        caller,
+        Result,
         rpc::{Failure, INTERNAL_ERROR, Outcome},
     },
-    Api, input,
+    Api, Call, input,
 };
 use crate::API_VERSION;
 
@@ -42,6 +45,22 @@ fn origin(cx: &Context) -> String {
     format!("{scheme}://{}", host.strip_suffix(default_port).unwrap_or(host))
 }
 
+/// Which agent a request for a card means, and where that is called.
+fn place(cx: &Context, assistant_id: Option<&str>, suffix: &str) -> Outcome<(AssistantId, String)> {
+    let missing = || Failure::params("Missing required query parameter: assistant_id");
+    let text = assistant_id.ok_or_else(missing)?;
+    let id = agent_server_api::parse_uuid(text).ok_or_else(|| {
+        let why = format!("Failed to get assistant '{text}': Invalid assistant ID: must be a UUID");
+        Failure::params(why)
+    })?;
+    // A card at the root has no agent in its address.
+    let url = match prefix(cx, suffix).contains("/a2a/") {
+        true => base(cx, suffix),
+        false => format!("{}/a2a/{id}", base(cx, suffix)),
+    };
+    Ok((id.into(), url))
+}
+
 impl Api {
     /// The answer to a request for a card.
     pub(super) async fn card_of(
@@ -49,37 +68,25 @@ impl Api {
         cx: &Context,
         assistant_id: Option<&str>,
         suffix: &str,
-    ) -> Result<Reply<types::AgentCard>, Refusal> {
-        let card = self.card_for(cx, assistant_id, suffix).await;
-        card.map(|card| Reply::rendered(card.to_string())).map_err(|failure| {
+    ) -> Result<std::result::Result<Reply<types::AgentCard>, Refusal>> {
+        let card = match place(cx, assistant_id, suffix) {
+            Ok((id, url)) => self.card(&self.may_see(cx, id).await?, id, &url).await,
+            Err(failure) => Err(failure),
+        };
+        Ok(card.map(|card| Reply::rendered(card.to_string())).map_err(|failure| {
             let error = json!({"error": {"code": failure.code, "message": failure.message}});
             Reply::rendered(error.to_string())
-        })
+        }))
     }
 
-    async fn card_for(
-        &self,
-        cx: &Context,
-        assistant_id: Option<&str>,
-        suffix: &str,
-    ) -> Outcome<Value> {
-        let missing = || Failure::params("Missing required query parameter: assistant_id");
-        let text = assistant_id.ok_or_else(missing)?;
-        let id = agent_server_api::parse_uuid(text).ok_or_else(|| {
-            let why =
-                format!("Failed to get assistant '{text}': Invalid assistant ID: must be a UUID");
-            Failure::params(why)
-        })?;
-        // A card at the root has no agent in its address.
-        let base = match prefix(cx, suffix).contains("/a2a/") {
-            true => base(cx, suffix),
-            false => format!("{}/a2a/{id}", base(cx, suffix)),
-        };
-        self.card(&caller(cx), id.into(), &base).await
+    /// The card of the agent that is called.
+    pub(super) async fn own_card(&self, call: &Call<'_>, url: &str) -> Outcome {
+        let caller = self.may_see(call.cx, call.agent).await?;
+        Ok(RawJson::of(&self.card(&caller, call.agent, url).await?))
     }
 
     /// The card of an agent that is called at `url`.
-    pub(super) async fn card(&self, caller: &Caller, id: AssistantId, url: &str) -> Outcome<Value> {
+    async fn card(&self, caller: &Caller, id: AssistantId, url: &str) -> Outcome<Value> {
         let assistant = self.agent(caller, id).await?;
         let (fields, required) = match self.domain.assistant_schemas(caller, id).await {
             Ok((_, schemas)) => (input::fields(&schemas), input::required(&schemas)),

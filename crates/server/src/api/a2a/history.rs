@@ -52,12 +52,12 @@ impl Wanted {
     }
 
     /// What the arguments of a call say.
-    pub(super) fn of(call: &Call) -> Outcome<Self> {
+    pub(super) fn of(call: &Call<'_>) -> Outcome<Self> {
         Self::read(&call.params, call.scope_header.as_deref())
     }
 
     /// What the configuration of a sent message says.
-    pub(super) fn of_sent(call: &Call) -> Outcome<Self> {
+    pub(super) fn of_sent(call: &Call<'_>) -> Outcome<Self> {
         let header = call.scope_header.as_deref();
         match call.params.get("configuration") {
             None | Some(Value::Null) => Self::read(&Map::new(), header),

@@ -1,7 +1,7 @@
 //! Reading many tasks.
 
 use agent_server_domain::{
-    Error,
+    Caller, Error,
     storage::{
         Page, RawJson, SortOrder, ThreadId, Timestamp,
         threads::{Columns, Filter, SortBy},
@@ -10,7 +10,10 @@ use agent_server_domain::{
 use serde_json::{Value, json};
 
 use super::{
-    super::rpc::{Failure, Outcome},
+    super::{
+        rpc::{Failure, Outcome},
+        threads::{may_read, may_search},
+    },
     Api, Call,
     history::Wanted,
     model::State,
@@ -36,7 +39,7 @@ struct Query {
 
 impl Query {
     /// Reads the arguments; `None` if nothing can be found.
-    fn read(call: &Call) -> Outcome<Option<Self>> {
+    fn read(call: &Call<'_>) -> Outcome<Option<Self>> {
         let given = |name: &str| call.params.get(name).filter(|value| !value.is_null());
         // The newer dialect writes empty texts for what is not given.
         let text = |name: &str, why: &str| match given(name) {
@@ -97,12 +100,13 @@ fn time(text: &str) -> Option<Timestamp> {
 
 impl Api {
     /// Tasks of the agent, those that changed last first.
-    pub(super) async fn list_tasks(&self, call: &Call) -> Outcome {
+    pub(super) async fn list_tasks(&self, call: &Call<'_>) -> Outcome {
         let Some(query) = Query::read(call)? else { return Ok(rendered(&[], 0, None)) };
-        self.agent(&call.caller, call.agent).await?;
+        self.agent(&self.may_see(call.cx, call.agent).await?, call.agent).await?;
+        let (caller, threads) = self.threads(call, &query).await?;
         let mut found: Vec<(ThreadId, Task)> = vec![];
-        for thread in self.threads(call, &query).await? {
-            let context = match self.context(&call.caller, thread).await {
+        for thread in threads {
+            let context = match self.context(&caller, thread).await {
                 // Deleted meanwhile, or never there.
                 Err(Error::NotFound(_)) => continue,
                 other => other?,
@@ -123,7 +127,7 @@ impl Api {
         let total = found.len();
         let mut tasks = vec![];
         for (thread, task) in found.into_iter().skip(query.offset).take(query.size) {
-            let context = match self.context(&call.caller, thread).await {
+            let context = match self.context(&caller, thread).await {
                 Err(Error::NotFound(_)) => continue,
                 other => other?,
             };
@@ -134,20 +138,18 @@ impl Api {
         Ok(rendered(&tasks, total, (end < total).then_some(end)))
     }
 
-    async fn threads(&self, call: &Call, query: &Query) -> Outcome<Vec<ThreadId>> {
+    /// Threads to look at, and who may do so.
+    async fn threads(&self, call: &Call<'_>, query: &Query) -> Outcome<(Caller, Vec<ThreadId>)> {
         if let Some(context) = query.context {
-            return Ok(vec![context]);
+            return Ok((may_read(call.cx, context).await?, vec![context]));
         }
         let page = Page { limit: MAX_THREADS, offset: 0 };
         let sort = (SortBy::UpdatedAt, SortOrder::Desc);
-        let search = self.domain.search_threads(
-            &call.caller,
-            Filter::default(),
-            sort,
-            page,
-            Columns::Header,
-        );
-        Ok(search.await?.items.into_iter().map(|thread| thread.thread_id).collect())
+        let filter = Filter::default();
+        let caller = may_search(call.cx, &filter, page).await?;
+        let found =
+            self.domain.search_threads(&caller, filter, sort, page, Columns::Header).await?;
+        Ok((caller, found.items.into_iter().map(|thread| thread.thread_id).collect()))
     }
 }
 

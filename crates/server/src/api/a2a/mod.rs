@@ -25,16 +25,17 @@ mod tasks;
 use agent_server_api::*;
 use agent_server_domain::{
     Caller, Error as DomainError,
+    auth::Event,
     storage::{AssistantId, Map, RawJson, assistants::Assistant},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::{
     model::Dialect,
     request::{Method, Read},
 };
 use super::{
-    Api, Result, caller,
+    Access, Api, Result,
     rpc::{self, Failure, Outcome},
     thread_runs::event_stream,
 };
@@ -49,9 +50,8 @@ const CONTENT_TYPE: i64 = -32005;
 const INVALID_ANSWER: i64 = -32006;
 
 /// A request that is about to be answered.
-#[derive(Clone)]
-struct Call {
-    caller: Caller,
+struct Call<'a> {
+    cx: &'a Context,
     agent: AssistantId,
     dialect: Dialect,
     params: Map,
@@ -92,7 +92,7 @@ impl A2a for Api {
         };
         let call = agent.and_then(|agent| {
             Ok(Call {
-                caller: caller(&cx),
+                cx: &cx,
                 agent,
                 dialect: request.dialect,
                 params: params(request.params.as_ref())?,
@@ -103,7 +103,7 @@ impl A2a for Api {
         if method.streams() {
             // Nothing goes out before the run is committed: its failures are the first message.
             let started = match call {
-                Ok(call) => self.start_stream(method, call).await,
+                Ok(call) => self.start_stream(method, &call).await,
                 Err(failure) => Err(failure),
             };
             let (api, dialect) = (self.clone(), request.dialect);
@@ -128,9 +128,9 @@ impl A2a for Api {
                 Ok(sent) => sent,
                 Err(failure) => return Ok(answered(Some(&id), &Err(failure))),
             };
-            let api = self.clone();
+            let (api, dialect) = (self.clone(), call.dialect);
             let outcome = async move {
-                let outcome = api.finish_task(&call, sent).await;
+                let outcome = api.finish_task(sent, dialect).await;
                 rpc::answer(Some(&id), &outcome)
             };
             let body = wait::later(outcome, stop, OnDisconnect::go_on());
@@ -142,7 +142,7 @@ impl A2a for Api {
             Method::List => self.list_tasks(&call).await,
             Method::Card => {
                 let base = card::base(&cx, "");
-                self.card(&call.caller, call.agent, &base).await.map(|card| RawJson::of(&card))
+                self.own_card(&call, &base).await
             }
             Method::Push => {
                 let why = "Push notifications are not supported by this agent";
@@ -159,7 +159,7 @@ impl A2a for Api {
         path: GetAgentCardPath,
     ) -> Result<GetAgentCardResponse> {
         self.check_a2a()?;
-        let card = self.card_of(&cx, Some(&path.assistant_id), "").await;
+        let card = self.card_of(&cx, Some(&path.assistant_id), "").await?;
         Ok(match card {
             Ok(card) => GetAgentCardResponse::Ok(card),
             Err(refusal) => GetAgentCardResponse::BadRequest(refusal),
@@ -172,7 +172,7 @@ impl A2a for Api {
         path: GetWellKnownAgentCardPath,
     ) -> Result<GetWellKnownAgentCardResponse> {
         self.check_a2a()?;
-        let card = self.card_of(&cx, Some(&path.assistant_id), "/.well-known/").await;
+        let card = self.card_of(&cx, Some(&path.assistant_id), "/.well-known/").await?;
         Ok(match card {
             Ok(card) => GetWellKnownAgentCardResponse::Ok(card),
             Err(refusal) => GetWellKnownAgentCardResponse::BadRequest(refusal),
@@ -187,7 +187,7 @@ impl A2a for Api {
         self.check_a2a()?;
         let given = query.assistant_id.filter(|id| !id.is_empty());
         let id = given.or_else(|| self.options.a2a.default_assistant.clone());
-        let card = self.card_of(&cx, id.as_deref(), "/.well-known/").await;
+        let card = self.card_of(&cx, id.as_deref(), "/.well-known/").await?;
         Ok(match card {
             Ok(card) => GetDefaultAgentCardResponse::Ok(card),
             Err(refusal) => GetDefaultAgentCardResponse::BadRequest(refusal),
@@ -215,6 +215,24 @@ impl Api {
             true => Err(Error::Domain(DomainError::NotFound("Not Found".into()))),
             false => Ok(()),
         }
+    }
+
+    /// Asks about a look at an agent. Those that the server made for its graphs may be called by everybody, so a filter
+    /// does not hide them.
+    async fn ask_agent(&self, access: &mut Access, id: AssistantId) -> Result<()> {
+        let value = || json!({"assistant_id": id});
+        match self.domain.is_system_assistant(id).await? {
+            true => access.ask_unfiltered(Event::ASSISTANTS_READ, value).await?,
+            false => access.ask(Event::ASSISTANTS_READ, value).await?,
+        };
+        Ok(())
+    }
+
+    /// Who may look at an agent.
+    async fn may_see(&self, cx: &Context, id: AssistantId) -> Result<Caller> {
+        let mut access = Access::of(cx);
+        self.ask_agent(&mut access, id).await?;
+        Ok(access.into_caller())
     }
 
     /// The assistant that is called.

@@ -1,7 +1,7 @@
 //! Sending a message: the run that it starts, and the task as it is when that has ended.
 
 use agent_server_domain::{
-    Error,
+    Caller, Error,
     runs::{Created, Target, kwargs::RunRequest},
     storage::{Map, RawJson, ThreadId},
     stream::Listener,
@@ -9,17 +9,22 @@ use agent_server_domain::{
 use serde_json::{Value, json};
 
 use super::{
-    super::rpc::{Failure, Outcome},
+    super::{
+        rpc::{Failure, Outcome},
+        run_access::Follows,
+    },
     Api, Call, UNSUPPORTED,
     history::Wanted,
     input::{self, Given},
     message::Incoming,
-    model::{self, Message, State},
+    model::{self, Dialect, Message, State},
     task::{MARK, START, TASK, Task, name_of},
 };
 
 /// A message that was accepted, and its run.
 pub(super) struct Sent {
+    /// Who may look at what becomes of it.
+    pub(super) caller: Caller,
     pub(super) task: Task,
     pub(super) listener: Listener,
     pub(super) wanted: Wanted,
@@ -62,25 +67,26 @@ fn thread(api: &Api, context_id: Option<&str>) -> Outcome<ThreadId> {
 
 impl Api {
     /// Starts the run of a message.
-    pub(super) async fn start_task(&self, call: &Call, stream_mode: &[&str]) -> Outcome<Sent> {
+    pub(super) async fn start_task(&self, call: &Call<'_>, stream_mode: &[&str]) -> Outcome<Sent> {
         let Some(Value::Object(message)) = call.params.get("message") else {
             return Err(Failure::params("Missing or invalid 'message' in params"));
         };
         let message = Incoming::read(message)?;
         let wanted = Wanted::of_sent(call)?;
         let context = context(&call.params)?;
-        self.agent(&call.caller, call.agent).await?;
+        let reader = self.may_see(call.cx, call.agent).await?;
+        self.agent(&reader, call.agent).await?;
         let context_id = message.context_id.as_deref();
         let (continued, state) = match &message.task_id {
             None => (None, None),
             Some(id) => {
-                let found = self.find_task(&call.caller, call.agent, id, context_id).await?;
-                let state = found.0.state(&found.1);
+                let found = self.find_task(call, id, context_id).await?;
+                let state = found.context.state(&found.task);
                 if state.is_terminal() {
                     let why = "A terminal task cannot accept another message";
                     return Err(Failure::new(UNSUPPORTED, why));
                 }
-                (Some(found.1), Some(state))
+                (Some(found.task), Some(state))
             }
         };
         let thread = match &continued {
@@ -95,7 +101,7 @@ impl Api {
             Some(value) => Given::Resume(value),
             None => {
                 if input::speaks(&message) {
-                    self.check_hears(&call.caller, call.agent).await?;
+                    self.check_hears(&reader, call.agent).await?;
                 }
                 Given::Input(input::input(&message, &mark))
             }
@@ -113,7 +119,9 @@ impl Api {
                 request.command = Some(RawJson::of(&json!({"resume": value})));
             }
         }
-        let created = self.domain.create_run(&call.caller, Target::Thread(thread), request).await;
+        let requests = std::slice::from_mut(&mut request);
+        let caller = self.allowed_runs(call.cx, Some(thread), Follows::Events, requests).await?;
+        let created = self.domain.create_run(&caller, Target::Thread(thread), request).await;
         let Created { run, listener } = created.map_err(not_created)?;
         let name = name_of(run.thread_id, run.run_id);
         let task = match continued {
@@ -127,14 +135,14 @@ impl Api {
             task_id: Some(task.id.clone()),
             context_id: thread.to_string(),
         };
-        Ok(Sent { task, listener, wanted, message })
+        Ok(Sent { caller, task, listener, wanted, message })
     }
 
     /// Waits for the run of a message, and shows its task.
-    pub(super) async fn finish_task(&self, call: &Call, sent: Sent) -> Outcome {
+    pub(super) async fn finish_task(&self, sent: Sent, dialect: Dialect) -> Outcome {
         let thread = sent.task.latest.thread_id;
         let result = self.domain.run_result(thread, Some(sent.listener)).await?;
-        let ended = self.ended(&call.caller, &sent.task, &result).await?;
+        let ended = self.ended(&sent.caller, &sent.task, &result).await?;
         let task = model::Task {
             id: sent.task.id,
             context_id: thread.to_string(),
@@ -142,7 +150,7 @@ impl Api {
             status: ended.status,
             artifacts: ended.artifact.map(|artifact| vec![artifact]),
         };
-        Ok(task.answer(call.dialect))
+        Ok(task.answer(dialect))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agent_server_domain::{ports::Event, stream::Listener};
+use agent_server_domain::{Caller, ports::Event, stream::Listener};
 use serde_json::Value;
 
 use super::{
@@ -12,12 +12,13 @@ use super::{
     history::Wanted,
     model::{Dialect, Message, Part, State, Status, Update},
     request::Method,
-    task::Task,
+    send::Sent,
+    task::{Found, Task},
 };
 
 /// A task that is followed.
 pub(super) struct Started {
-    call: Call,
+    caller: Caller,
     task: Task,
     /// The first message of the stream.
     first: agent_server_domain::storage::RawJson,
@@ -29,14 +30,14 @@ pub(super) struct Started {
 
 impl Api {
     /// Starts a stream: by sending a message, or for a task that is there.
-    pub(super) async fn start_stream(&self, method: Method, call: Call) -> Outcome<Started> {
+    pub(super) async fn start_stream(&self, method: Method, call: &Call<'_>) -> Outcome<Started> {
         if method == Method::Stream {
-            let sent = self.start_task(&call, &["values", "messages"]).await?;
+            let sent = self.start_task(call, &["values", "messages"]).await?;
             let first = sent.submitted().answer(call.dialect);
-            let listener = Some(sent.listener);
-            return Ok(Started { call, task: sent.task, first, listener, is_active: true });
+            let Sent { caller, task, listener, .. } = sent;
+            return Ok(Started { caller, task, first, listener: Some(listener), is_active: true });
         }
-        let (context, task) = self.named_task(&call).await?;
+        let Found { caller, context, task } = self.named_task(call).await?;
         let state = context.state(&task);
         if state.is_terminal() {
             let why = format!("Task is {}; there is nothing to follow", state.word());
@@ -46,11 +47,11 @@ impl Api {
         let is_active = state != State::InputRequired;
         // Before the task is shown, so that nothing falls between.
         let listener = match is_active {
-            true => self.domain.join_run(&call.caller, thread, run, None).await?.listener,
+            true => self.domain.join_run(&caller, thread, run, None).await?.listener,
             false => None,
         };
-        let first = self.shown(&context, &task, Wanted::of(&call)?, true)?.answer(call.dialect);
-        Ok(Started { call, task, first, listener, is_active })
+        let first = self.shown(&context, &task, Wanted::of(call)?, true)?.answer(call.dialect);
+        Ok(Started { caller, task, first, listener, is_active })
     }
 
     /// Tells everything about a task until its run has ended.
@@ -60,7 +61,7 @@ impl Api {
         dialect: Dialect,
         emit: impl Fn(&Outcome) + Send + Sync,
     ) {
-        let Started { call, task, first, listener, is_active } = started;
+        let Started { caller, task, first, listener, is_active } = started;
         emit(&Ok(first));
         if !is_active {
             return;
@@ -77,7 +78,7 @@ impl Api {
         };
         let result = self.domain.watched_result(thread, listener, watch).await;
         let ended = match result {
-            Ok(result) => self.ended(&call.caller, &task, &result).await,
+            Ok(result) => self.ended(&caller, &task, &result).await,
             Err(error) => Err(error.into()),
         };
         match ended {

@@ -6,7 +6,7 @@
 use agent_server_domain::{
     Caller, Error,
     storage::{
-        AssistantId, Map, Page, RunId, ThreadId,
+        Map, Page, RunId, ThreadId,
         runs::{Run, RunStatus},
         threads::{Thread, ThreadStatus},
     },
@@ -14,8 +14,11 @@ use agent_server_domain::{
 use serde_json::Value;
 
 use super::{
-    super::rpc::{Failure, Outcome},
-    Api, TASK_NOT_FOUND,
+    super::{
+        rpc::{Failure, Outcome},
+        threads::may_read,
+    },
+    Api, Call, TASK_NOT_FOUND,
     model::State,
 };
 
@@ -33,6 +36,13 @@ pub(super) const TASK: &str = "task_id";
 pub(super) struct Context {
     pub(super) thread: Thread,
     pub(super) runs: Vec<Run>,
+}
+
+/// A task that was found, in its context, and who may look at it.
+pub(super) struct Found {
+    pub(super) caller: Caller,
+    pub(super) context: Context,
+    pub(super) task: Task,
 }
 
 /// A task as its runs.
@@ -125,29 +135,29 @@ impl Api {
     /// A task of an agent by its name, which is either whole or that of the run alone, with its context.
     pub(super) async fn find_task(
         &self,
-        caller: &Caller,
-        agent: AssistantId,
+        call: &Call<'_>,
         id: &str,
         context: Option<&str>,
-    ) -> Outcome<(Context, Task)> {
+    ) -> Outcome<Found> {
         let missing = || {
             let place = context.map(|context| format!(" in context '{context}'"));
             let why = format!("Task not found: {id}{}", place.unwrap_or_default());
             Failure::new(TASK_NOT_FOUND, why)
         };
         let (thread, run) = ids(id, context).ok_or_else(missing)?;
-        let found = match self.context(caller, thread).await {
+        let caller = may_read(call.cx, thread).await?;
+        let context = match self.context(&caller, thread).await {
             Err(Error::NotFound(_)) => return Err(missing()),
             other => other?,
         };
-        let of_agent = |known: &&Run| known.run_id == run && known.assistant_id == agent;
-        let first = found.runs.iter().find(of_agent).ok_or_else(missing)?;
-        let task = found.task(first, Some(id.to_owned()));
-        Ok((found, task))
+        let of_agent = |known: &&Run| known.run_id == run && known.assistant_id == call.agent;
+        let first = context.runs.iter().find(of_agent).ok_or_else(missing)?;
+        let task = context.task(first, Some(id.to_owned()));
+        Ok(Found { caller, context, task })
     }
 
     /// The task that the arguments of a call name.
-    pub(super) async fn named_task(&self, call: &super::Call) -> Outcome<(Context, Task)> {
+    pub(super) async fn named_task(&self, call: &Call<'_>) -> Outcome<Found> {
         let given = |name: &str| match call.params.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
@@ -155,7 +165,7 @@ impl Api {
         };
         let (id, context) = (given("id")?, given("contextId")?);
         let missing = || Failure::params("Missing required parameter: id (task_id)");
-        self.find_task(&call.caller, call.agent, id.ok_or_else(missing)?, context).await
+        self.find_task(call, id.ok_or_else(missing)?, context).await
     }
 }
 

@@ -2,20 +2,24 @@
 
 use agent_server_domain::{
     Error,
-    runs::{CancelAction, Target, kwargs::RunRequest},
+    runs::{CancelAction, Selection, Target, kwargs::RunRequest},
     state::StateUpdate,
     storage::{Map, RawJson},
 };
 use serde_json::{Value, json};
 
 use super::{
-    super::rpc::{Failure, Outcome},
+    super::{
+        Access,
+        rpc::{Failure, Outcome},
+        thread_runs::{ask_to_cancel, may_cancel},
+    },
     Api, Call, NOT_CANCELABLE,
     conversation::{Said, by_task, messages},
     history::Wanted,
     model::{self, Artifact, State},
     outcome::{interrupts, parts_of, said, values},
-    task::{Context, MARK, TASK, Task},
+    task::{Context, Found, MARK, TASK, Task},
 };
 
 /// What is said of a task that was cancelled.
@@ -24,9 +28,9 @@ pub(super) const CANCELED: &str = "Task was canceled";
 const NEVER_SECONDS: f64 = 3600.0;
 
 impl Api {
-    pub(super) async fn get_task(&self, call: &Call) -> Outcome {
+    pub(super) async fn get_task(&self, call: &Call<'_>) -> Outcome {
         let wanted = Wanted::of(call)?;
-        let (context, task) = self.named_task(call).await?;
+        let Found { context, task, .. } = self.named_task(call).await?;
         let task = self.shown(&context, &task, wanted, true)?;
         Ok(RawJson::of(&task.render(call.dialect)))
     }
@@ -63,9 +67,9 @@ impl Api {
     }
 
     /// Cancels what the task is doing, or that it waits.
-    pub(super) async fn cancel_task(&self, call: &Call) -> Outcome {
+    pub(super) async fn cancel_task(&self, call: &Call<'_>) -> Outcome {
         let wanted = Wanted::of(call)?;
-        let (context, task) = self.named_task(call).await?;
+        let Found { context, task, .. } = self.named_task(call).await?;
         let why = "Task is not cancelable in its current state";
         match context.state(&task) {
             State::InputRequired => self.stop_waiting(call, &task).await?,
@@ -73,35 +77,43 @@ impl Api {
             _ => {
                 let (thread, run) = (task.latest.thread_id, task.latest.run_id);
                 let action = CancelAction::Interrupt;
-                match self.domain.cancel_run(&call.caller, thread, run, action).await {
+                let named = Selection::Ids(thread, vec![run]);
+                let caller = may_cancel(call.cx, &named, action).await?;
+                match self.domain.cancel_run(&caller, thread, run, action).await {
                     // It ended by itself meanwhile.
                     Err(Error::NotFound(_)) => return Err(Failure::new(NOT_CANCELABLE, why)),
                     other => other?,
                 }
             }
         }
-        let (context, task) = self.named_task(call).await?;
+        let Found { context, task, .. } = self.named_task(call).await?;
         let task = self.shown(&context, &task, wanted, true)?;
         Ok(RawJson::of(&task.render(call.dialect)))
     }
 
     /// Ends a task that waits for input: a run that never starts is cancelled in its name, and the thread stops waiting.
-    async fn stop_waiting(&self, call: &Call, task: &Task) -> Outcome<()> {
-        let thread = task.latest.thread_id;
+    async fn stop_waiting(&self, call: &Call<'_>, task: &Task) -> Outcome<()> {
+        let (thread, action) = (task.latest.thread_id, CancelAction::Interrupt);
+        let mut access = Access::of(call.cx);
+        let named = Selection::Ids(thread, vec![task.latest.run_id]);
+        ask_to_cancel(&mut access, &named, action).await?;
+        // No more is asked than about any cancelled task: the run is but a mark.
+        self.ask_agent(&mut access, call.agent).await?;
+        let caller = access.into_caller();
         let request = RunRequest {
             metadata: Map::from_iter([(MARK.to_owned(), json!({TASK: task.name}))]),
             after_seconds: NEVER_SECONDS,
             ..RunRequest::of(call.agent.to_string())
         };
-        let created = self.domain.create_run(&call.caller, Target::Thread(thread), request).await?;
+        let created = self.domain.create_run(&caller, Target::Thread(thread), request).await?;
         let run = created.run.run_id;
-        self.domain.cancel_run(&call.caller, thread, run, CancelAction::Interrupt).await?;
+        self.domain.cancel_run(&caller, thread, run, action).await?;
         let update = StateUpdate {
             values: RawJson::null(),
             as_node: Some("__end__".into()),
             checkpoint: Map::new(),
         };
-        self.domain.update_thread_state(&call.caller, thread, update).await?;
+        self.domain.update_thread_state(&caller, thread, update).await?;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use agent_server_api::*;
 use agent_server_domain::{
     Domain,
     ports::Event,
-    runs::{Created, Target, kwargs::RunRequest},
+    runs::{Created, kwargs::RunRequest},
     storage::{Map, RawJson, ThreadId},
     stream::Listener,
 };
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         rpc::{self, Failure, Outcome},
+        run_access::Follows,
         thread_runs::event_stream,
     },
     Api, Request,
@@ -88,7 +89,7 @@ impl Api {
         };
         let (input, context) = (params.input()?, params.context()?);
         let unknown = || Failure::params(format!("Unknown tool: {name}"));
-        let assistant = self.tool(&request.caller, name).await?.ok_or_else(unknown)?;
+        let assistant = self.tool(request.cx, name).await?.ok_or_else(unknown)?;
         let token = params.progress_token().filter(|_| request.reads_streams);
         let mut run = RunRequest {
             input: Some(input),
@@ -98,11 +99,12 @@ impl Api {
         if token.is_some() {
             run.stream_mode.push("updates".into());
         }
-        let created = self.domain.create_run(&request.caller, Target::Stateless, run).await?;
+        let created = self.start_run(request.cx, None, Follows::Events, run).await?;
         // Where the protocol says that a lost connection cancels. The older versions say that it does not.
         let cancels = request.version == Version::New;
         let guard = OnDisconnect::new(cancels, &self.domain, &created.run);
-        let noted = self.sessions.note(request.session.as_deref(), request.id, &created.run);
+        let noted =
+            self.sessions.note(request.cx, request.session.as_deref(), request.id, &created.run);
         let Created { run, listener } = created;
         let (id, version) = (request.id.clone(), request.version);
         let (domain, stop) = (self.domain.clone(), self.domain.stopping());

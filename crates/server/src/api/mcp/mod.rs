@@ -12,13 +12,13 @@ mod tools;
 mod version;
 
 use agent_server_api::*;
-use agent_server_domain::{Caller, Error as DomainError, storage::RawJson};
+use agent_server_domain::{Error as DomainError, storage::RawJson};
 use http::HeaderName;
 use serde_json::{Value, json};
 
 use self::version::Version;
 use super::{
-    Api, Result, caller,
+    Api, Result,
     rpc::{self, Failure, Message, NoMessage, Outcome},
 };
 use crate::{API_VERSION, error::Error};
@@ -29,7 +29,7 @@ const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// A request that is about to be answered.
 struct Request<'a> {
-    caller: Caller,
+    cx: &'a Context,
     id: &'a RawJson,
     params: Option<&'a RawJson>,
     version: Version,
@@ -60,7 +60,7 @@ impl Mcp for Api {
             (Some(_), None) => return Ok(PostMcpResponse::Accepted),
             (None, Some(method)) => {
                 if method == "notifications/cancelled" {
-                    self.cancel_call(&caller(&cx), &headers, message.params.as_ref()).await;
+                    self.cancel_call(&cx, &headers, message.params.as_ref()).await;
                 }
                 return Ok(PostMcpResponse::Accepted);
             }
@@ -74,7 +74,7 @@ impl Mcp for Api {
             Err(failure) => return Ok(reply(Some(id), &Err(failure))),
         };
         let request = Request {
-            caller: caller(&cx),
+            cx: &cx,
             id,
             params: message.params.as_ref(),
             version,
@@ -112,9 +112,7 @@ impl Mcp for Api {
     ) -> Result<DeleteMcpResponse> {
         self.check_mcp()?;
         let Some(session) = headers.mcp_session_id else { return Ok(DeleteMcpResponse::NotFound) };
-        for run in self.sessions.take_all(&session) {
-            self.cancel_silently(&caller(&cx), &run).await;
-        }
+        self.cancel_all(&cx, &session).await;
         Ok(DeleteMcpResponse::NoContent)
     }
 }

@@ -1,23 +1,39 @@
 //! Calls in progress, so that they can be cancelled.
 //!
-//! A client numbers its requests, and many clients use the same numbers: a call is known by the session's name and its
-//! id. Nothing else is kept of a session, and nothing of calls whose client has no session.
+//! A client numbers its requests, and many clients use the same numbers: a call is known by its user, the session's name
+//! and its id. Nothing else is kept of a session, and nothing of calls whose client has no session.
 
 use std::{collections::HashMap, sync::Arc};
 
-use agent_server_api::PostMcpHeaders;
+use agent_server_api::{Context, PostMcpHeaders};
 use agent_server_domain::{
-    Caller, Error,
-    runs::CancelAction,
+    Error as DomainError,
+    runs::{CancelAction, Selection},
     storage::{RawJson, RunId, runs::Run},
 };
 use parking_lot::Mutex;
 use serde::Deserialize;
 
-use super::Api;
+use super::{
+    super::{Access, thread_runs::may_cancel},
+    Api,
+};
+use crate::error::Error;
 
-/// Session and id of a call.
-type Key = (String, String);
+/// A call: whose it is, in which session, under which id.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    user: String,
+    session: String,
+    id: String,
+}
+
+impl Key {
+    fn new(cx: &Context, session: &str, id: &RawJson) -> Self {
+        let user = Access::of(cx).user_id().to_owned();
+        Self { user, session: session.to_owned(), id: id.get().to_owned() }
+    }
+}
 
 /// The calls in progress of all sessions.
 #[derive(Clone, Default)]
@@ -39,11 +55,8 @@ impl InProgress {
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        let mut calls = self.sessions.0.lock();
         // A client that uses a number twice has another call under it.
-        if calls.get(&self.key).is_some_and(|run| run.run_id == self.run) {
-            calls.remove(&self.key);
-        }
+        self.sessions.forget(&self.key, self.run);
     }
 }
 
@@ -51,24 +64,32 @@ impl Sessions {
     /// Notes a call for as long as what is returned lives.
     pub(super) fn note(
         &self,
+        cx: &Context,
         session: Option<&str>,
         id: &RawJson,
         run: &Run,
     ) -> Option<InProgress> {
-        let key = (session?.to_owned(), id.get().to_owned());
+        let key = Key::new(cx, session?, id);
         self.0.lock().insert(key.clone(), run.clone());
         Some(InProgress { sessions: self.clone(), key, run: run.run_id })
     }
 
-    fn take(&self, session: &str, id: &RawJson) -> Option<Run> {
-        self.0.lock().remove(&(session.to_owned(), id.get().to_owned()))
+    fn find(&self, key: &Key) -> Option<Run> {
+        self.0.lock().get(key).cloned()
     }
 
-    /// The calls of a session that is over.
-    pub(super) fn take_all(&self, session: &str) -> Vec<Run> {
+    /// The calls of a session of a user.
+    fn of_session(&self, user: &str, session: &str) -> Vec<Key> {
+        let calls = self.0.lock();
+        calls.keys().filter(|key| key.user == user && key.session == session).cloned().collect()
+    }
+
+    /// Notes that the client does not wait for a call any more.
+    fn forget(&self, key: &Key, run: RunId) {
         let mut calls = self.0.lock();
-        let keys: Vec<Key> = calls.keys().filter(|(name, _)| name == session).cloned().collect();
-        keys.iter().filter_map(|key| calls.remove(key)).collect()
+        if calls.get(key).is_some_and(|known| known.run_id == run) {
+            calls.remove(key);
+        }
     }
 }
 
@@ -76,7 +97,7 @@ impl Api {
     /// Cancels the call that a notification names. Whether there is one is nobody's business.
     pub(super) async fn cancel_call(
         &self,
-        caller: &Caller,
+        cx: &Context,
         headers: &PostMcpHeaders,
         params: Option<&RawJson>,
     ) {
@@ -87,17 +108,32 @@ impl Api {
         }
         let Some(Ok(cancelled)) = params.map(RawJson::parse::<Cancelled>) else { return };
         let Some(session) = &headers.mcp_session_id else { return };
-        if let Some(run) = self.sessions.take(session, &cancelled.request_id) {
-            self.cancel_silently(caller, &run).await;
+        self.cancel_silently(cx, &Key::new(cx, session, &cancelled.request_id)).await;
+    }
+
+    /// Cancels the calls of a session that is over.
+    pub(super) async fn cancel_all(&self, cx: &Context, session: &str) {
+        for key in self.sessions.of_session(Access::of(cx).user_id(), session) {
+            self.cancel_silently(cx, &key).await;
         }
     }
 
-    /// Cancels a run that the caller may see, unless it is over.
-    pub(super) async fn cancel_silently(&self, caller: &Caller, run: &Run) {
-        let (thread, id) = (run.thread_id, run.run_id);
-        match self.domain.cancel_run(caller, thread, id, CancelAction::Interrupt).await {
-            Ok(()) | Err(Error::NotFound(_)) => {}
-            Err(error) => tracing::warn!(%error, run_id = %id, "a call could not be cancelled"),
+    /// Cancels a call, unless it is over or that is not allowed.
+    async fn cancel_silently(&self, cx: &Context, key: &Key) {
+        let Some(run) = self.sessions.find(key) else { return };
+        match self.cancel(cx, key, &run).await {
+            Ok(()) | Err(Error::Domain(DomainError::NotFound(_))) => {}
+            Err(error) => {
+                tracing::warn!(?error, run_id = %run.run_id, "a call could not be cancelled");
+            }
         }
+    }
+
+    async fn cancel(&self, cx: &Context, key: &Key, run: &Run) -> Result<(), Error> {
+        let (thread, id, action) = (run.thread_id, run.run_id, CancelAction::Interrupt);
+        let caller = may_cancel(cx, &Selection::Ids(thread, vec![id]), action).await?;
+        // Before the run ends: what it has by then is no result.
+        self.sessions.forget(key, id);
+        Ok(self.domain.cancel_run(&caller, thread, id, action).await?)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use agent_server_api::Context;
 use agent_server_domain::{
     Caller,
     storage::{
@@ -13,7 +14,10 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{super::rpc::Outcome, Api, Request, schema};
+use super::{
+    super::{assistants, rpc::Outcome},
+    Api, Request, schema,
+};
 
 /// Tools per page.
 const PAGE: usize = 100;
@@ -45,14 +49,15 @@ fn offset(cursor: Option<&Value>) -> usize {
 
 impl Api {
     /// All assistants that are tools, newest first, with their names. Of several with one name the first is the tool, in
-    /// lists as in calls.
-    async fn tools(&self, caller: &Caller) -> Outcome<Vec<(String, Assistant)>> {
+    /// lists as in calls. With the caller who may see them.
+    async fn tools(&self, cx: &Context) -> Outcome<(Caller, Vec<(String, Assistant)>)> {
         let (mut tools, mut seen) = (vec![], std::collections::HashSet::new());
         let mut page = Page { limit: BATCH, offset: 0 };
+        let caller = assistants::may_search(cx, &Filter::default(), page).await?;
         loop {
             let sort = (SortBy::default(), SortOrder::Desc);
             let found =
-                self.domain.search_assistants(caller, Filter::default(), sort, page).await?;
+                self.domain.search_assistants(&caller, Filter::default(), sort, page).await?;
             for assistant in found.items {
                 let name = tool_name(&assistant);
                 if seen.insert(name.clone()) {
@@ -60,21 +65,22 @@ impl Api {
                 }
             }
             if !found.more {
-                return Ok(tools);
+                return Ok((caller, tools));
             }
             page.offset += BATCH;
         }
     }
 
     /// The assistant behind a tool.
-    pub(super) async fn tool(&self, caller: &Caller, name: &str) -> Outcome<Option<Assistant>> {
-        let tools = self.tools(caller).await?;
+    pub(super) async fn tool(&self, cx: &Context, name: &str) -> Outcome<Option<Assistant>> {
+        let (_, tools) = self.tools(cx).await?;
         Ok(tools.into_iter().find(|(known, _)| known == name).map(|(_, assistant)| assistant))
     }
 
     pub(super) async fn list_tools(&self, request: &Request<'_>) -> Outcome<Value> {
         let offset = offset(request.param("cursor").as_ref());
-        let tools = self.tools(&request.caller).await?;
+        let (caller, tools) = self.tools(request.cx).await?;
+        let caller = &caller;
         let total = tools.len();
         // Assistants of one graph with one config take the same.
         let mut schemas: HashMap<String, Arc<OnceCell<Option<Value>>>> = HashMap::new();
@@ -92,7 +98,7 @@ impl Api {
             .map(|(name, assistant, schema)| async move {
                 let id = assistant.assistant_id;
                 let of_graph = || async {
-                    let schemas = self.domain.assistant_schemas(&request.caller, id).await;
+                    let schemas = self.domain.assistant_schemas(caller, id).await;
                     schemas.ok().map(|(_, schemas)| input_schema(&schemas))
                 };
                 // A graph that cannot say what it takes is no tool.
