@@ -2,6 +2,8 @@
 //!
 //! * `target/python/venv`: a virtual environment with `tests/python/requirements.txt`, compiled to byte code, because
 //!   importing the graph library takes half a minute otherwise;
+//! * `target/python/a2a-v1/venv`: likewise with `tests/python/a2a-v1.txt`, for the client of the newer A2A dialect, whose
+//!   package has the name of the older one;
 //! * `target/js`: a copy of `tests/js/package.json` and its lock file with their `node_modules`. `target/js/tests` is a
 //!   link to `tests/js`: run tests through it with `NODE_OPTIONS="--preserve-symlinks --preserve-symlinks-main"`, and they
 //!   find the packages.
@@ -52,26 +54,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn fill_python(interpreter: &str) -> Result<()> {
-    let requirements = files::at("tests/python/requirements.txt");
+    fill_venv(interpreter, "tests/python/requirements.txt", "target/python", "venv")?;
+    fill_venv(interpreter, "tests/python/a2a-v1.txt", "target/python/a2a-v1", "venv")
+}
+
+/// Makes the environment `folder/name` with what a list names.
+fn fill_venv(interpreter: &str, list: &str, folder: &str, name: &str) -> Result<()> {
+    let requirements = files::at(list);
     let version = process::output(process::command(interpreter, ["--version"])).context(
         "Python 3.11 or newer is needed; name it with `cargo xtask env --python PROGRAM`",
     )?;
-    let stamp = Stamp::new("target/python/stamp", &[&files::read(&requirements)?, &version]);
-    if stamp.is_current() && python().exists() {
-        println!("target/python/venv is up to date.");
+    let (stamp, shown) = (format!("{folder}/stamp"), format!("{folder}/{name}"));
+    let stamp = Stamp::new(&stamp, &[&files::read(&requirements)?, &version]);
+    let venv = files::at(&shown);
+    let python = venv.join("bin/python");
+    if stamp.is_current() && python.exists() {
+        println!("{shown} is up to date.");
         return Ok(());
     }
-    println!("target/python/venv: {} with {} …", version.trim(), files::shown(&requirements));
+    println!("{shown}: {} with {} …", version.trim(), files::shown(&requirements));
     // Made anew: what an older list brought must not stay.
-    let venv = files::at("target/python/venv");
     process::run(process::command(interpreter, ["-m", "venv", "--clear"]).with(&venv))
         .context("on Debian and its relatives `python3 -m venv` needs the package python3-venv")?;
     let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-    process::run(process::command(python(), quiet).with(&requirements))
+    process::run(process::command(&python, quiet).with(&requirements))
         .context("pip could not install what the tests need; is a package index reachable?")?;
-    println!("target/python/venv: compiling to byte code …");
+    println!("{shown}: compiling to byte code …");
     let compile = ["-m", "compileall", "-q", "-j", "0"];
-    let mut command = process::command(python(), compile).with(&venv.join("lib"));
+    let mut command = process::command(&python, compile).with(&venv.join("lib"));
     command.env_remove("PYTHONDONTWRITEBYTECODE");
     // Some packages ship templates that are no valid Python; they are never imported.
     let _ = command.output().context("compileall")?;

@@ -7,7 +7,7 @@
 //!   of its own, so routes inherit the methods of the published parameter routes that they shadow.
 //! * Unknown paths and wrong methods answer JSON. Upstream's meta routes (`/ok`, `/info`, …) stand in front of its API: a
 //!   method that they do not have is looked for there, and not found.
-//! * The MCP endpoint is served with and without its trailing slash.
+//! * The endpoints of MCP and A2A are served with and without a trailing slash, agent cards under their older name as well.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -153,6 +153,10 @@ fn parameter(segment: &str) -> Option<&str> {
 fn spellings(template: &'static str) -> Vec<&'static str> {
     match template {
         "/mcp" | "/mcp/" => vec!["/mcp", "/mcp/"],
+        "/a2a/{assistant_id}" => vec![template, "/a2a/{assistant_id}/"],
+        "/a2a/{assistant_id}/.well-known/agent-card.json" => {
+            vec![template, "/a2a/{assistant_id}/.well-known/agent.json"]
+        }
         _ => vec![template],
     }
 }

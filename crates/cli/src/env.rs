@@ -35,6 +35,10 @@ pub(crate) mod upstream {
     pub(crate) const CORS_CONFIG: &str = "CORS_CONFIG";
     /// Origins whose pages may call, with commas between them; for where no object says it.
     pub(crate) const CORS_ALLOW_ORIGINS: &str = "CORS_ALLOW_ORIGINS";
+    /// Agent whose card stands at the root.
+    pub(crate) const DEFAULT_A2A_ASSISTANT_ID: &str = "DEFAULT_A2A_ASSISTANT_ID";
+    /// Names of the tools whose results agents show, separated by commas; all of them if it is not set.
+    pub(crate) const A2A_ALLOWED_TOOL_CALL_RESULTS: &str = "A2A_ALLOWED_TOOL_CALL_RESULTS";
     /// Least important level that is logged.
     pub(crate) const LOG_LEVEL: &str = "LOG_LEVEL";
     /// One JSON object per log line.

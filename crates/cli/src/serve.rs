@@ -130,6 +130,8 @@ async fn serve(
         },
         webhooks: sender.is_some(),
         metric_prefix: settings.http.metric_prefix.clone(),
+        disable_mcp: settings.protocols.disable_mcp,
+        a2a: settings.protocols.a2a.clone(),
     };
     let router = agent_server_server::router(domain.clone(), options);
     if let Some(sender) = sender {

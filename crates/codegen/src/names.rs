@@ -36,11 +36,14 @@ const EXCEPTIONS: [(&str, &str); 16] = [
 ];
 
 /// Ids that are short names already.
-const SHORT: [&str; 11] = [
+const SHORT: [&str; 14] = [
     "delete_item",
     "delete_mcp",
+    "get_agent_card",
+    "get_default_agent_card",
     "get_item",
     "get_mcp",
+    "get_well_known_agent_card",
     "list_namespaces",
     "list_webhook_deliveries",
     "post_a2a",

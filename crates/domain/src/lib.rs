@@ -201,6 +201,11 @@ impl Domain {
         self.0.shutdown.clone()
     }
 
+    /// Where ids come from, for protocols that name things of their own.
+    pub fn ids(&self) -> &dyn Ids {
+        &*self.0.ids
+    }
+
     /// The configured graphs.
     pub fn graphs(&self) -> Arc<Vec<GraphInfo>> {
         self.host().graphs()

@@ -49,6 +49,21 @@ pub struct Options {
     pub webhooks: bool,
     /// What the names of our metrics begin with (upstream's `METRIC_PREFIX`).
     pub metric_prefix: String,
+    /// Whether assistants are no tools of the Model Context Protocol (upstream's `http.disable_mcp`).
+    pub disable_mcp: bool,
+    /// What is special about agents of the Agent2Agent protocol.
+    pub a2a: A2aOptions,
+}
+
+/// Settings of the Agent2Agent protocol.
+#[derive(Clone, Debug, Default)]
+pub struct A2aOptions {
+    /// Whether assistants are no agents (upstream's `http.disable_a2a`).
+    pub disabled: bool,
+    /// Whose card stands at the root (upstream's `DEFAULT_A2A_ASSISTANT_ID`).
+    pub default_assistant: Option<String>,
+    /// Tools whose results are shown; `None` is all of them (upstream's `A2A_ALLOWED_TOOL_CALL_RESULTS`).
+    pub shown_tools: Option<Vec<String>>,
 }
 
 impl Default for Options {
@@ -60,6 +75,8 @@ impl Default for Options {
             auth: Auth::default(),
             webhooks: true,
             metric_prefix: metrics::PREFIX.into(),
+            disable_mcp: false,
+            a2a: A2aOptions::default(),
         }
     }
 }
@@ -94,7 +111,9 @@ pub fn router(domain: Domain, options: Options) -> Router {
 /// deletes runs has something to tell; everything else is spared a task of its own.
 async fn to_the_end(request: Request, next: Next) -> Response {
     let (method, path) = (request.method(), request.uri().path());
-    let tells = *method == Method::DELETE || path.contains("/runs") || path.ends_with("/prune");
+    let speaks = path.starts_with("/a2a/") || path.starts_with("/mcp");
+    let tells =
+        *method == Method::DELETE || path.contains("/runs") || path.ends_with("/prune") || speaks;
     if method.is_safe() || !tells {
         return next.run(request).await;
     }

@@ -8,8 +8,11 @@ use agent_server_api::without_nul;
 use agent_server_domain::stream::{Listener, Logged};
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::stream;
-use tokio::time::{Instant, Interval, interval_at};
+use futures::{future::BoxFuture, stream};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Interval, interval_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::disconnect::OnDisconnect;
@@ -177,6 +180,77 @@ pub(crate) fn events(
         Source { listener, filter, heartbeat: heartbeat(), stop, batch: vec![], on_disconnect };
     Body::from_stream(stream::try_unfold(source, |mut source| async move {
         Ok::<_, io::Error>(source.next().await?.map(|bytes| (bytes, source)))
+    }))
+}
+
+/// Where a producer puts the messages of a stream: JSON texts.
+pub(crate) type Messages = mpsc::UnboundedSender<Bytes>;
+
+/// One message of a protocol that knows no events. Some of its clients take rare separators for line ends.
+fn message(json: Bytes) -> Bytes {
+    let mut json = without_nul(json);
+    for (separator, escaped) in
+        [("\u{85}", "\\u0085"), ("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029")]
+    {
+        if let Ok(text) = std::str::from_utf8(&json)
+            && text.contains(separator)
+        {
+            json = text.replace(separator, escaped).into();
+        }
+    }
+    [b"event: message\r\ndata: ", &json[..], b"\r\n\r\n"].concat().into()
+}
+
+struct Producing {
+    producer: Option<BoxFuture<'static, ()>>,
+    messages: mpsc::UnboundedReceiver<Bytes>,
+    heartbeat: Interval,
+    stop: CancellationToken,
+    on_disconnect: OnDisconnect,
+}
+
+impl Producing {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            // What was produced goes out before the end is looked at.
+            if let Ok(json) = self.messages.try_recv() {
+                return Ok(Some(message(json)));
+            }
+            let Some(producer) = &mut self.producer else {
+                self.on_disconnect.disarm();
+                return Ok(None);
+            };
+            tokio::select! {
+                biased;
+                _ = self.heartbeat.tick() => {
+                    return Ok(Some(Bytes::from_static(b": heartbeat\r\n\r\n")));
+                }
+                Some(json) = self.messages.recv() => return Ok(Some(message(json))),
+                () = producer => self.producer = None,
+                () = self.stop.cancelled() => {
+                    self.on_disconnect.disarm();
+                    return Err(broken_off());
+                }
+            }
+        }
+    }
+}
+
+/// Messages as a response body. The producer goes on only while somebody reads, and its end is that of the stream.
+pub(crate) fn messages<F>(
+    produce: impl FnOnce(Messages) -> F,
+    on_disconnect: OnDisconnect,
+    stop: CancellationToken,
+) -> Body
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (sender, messages) = mpsc::unbounded_channel();
+    let producer: BoxFuture<'static, ()> = Box::pin(produce(sender));
+    let producer = Some(producer);
+    let producing = Producing { producer, messages, heartbeat: heartbeat(), stop, on_disconnect };
+    Body::from_stream(stream::try_unfold(producing, |mut producing| async move {
+        Ok::<_, io::Error>(producing.next().await?.map(|bytes| (bytes, producing)))
     }))
 }
 

@@ -54,13 +54,23 @@ pub(crate) fn result(
     on_disconnect: OnDisconnect,
 ) -> Body {
     let stop = domain.stopping();
-    let outcome: Outcome = Box::pin(async move {
+    let outcome = async move {
         domain.run_result(thread, listener).await.unwrap_or_else(|error| {
             tracing::error!(%error, "the result of a run could not be read");
             // The status is on the wire already: failures travel in the body.
             Bytes::from_static(br#"{"__error__":{"error":"InternalServerError","message":"An internal error occurred"}}"#)
         })
-    });
+    };
+    later(outcome, stop, on_disconnect)
+}
+
+/// JSON that is known later, as a response body.
+pub(crate) fn later(
+    outcome: impl Future<Output = Bytes> + Send + 'static,
+    stop: CancellationToken,
+    on_disconnect: OnDisconnect,
+) -> Body {
+    let outcome: Outcome = Box::pin(outcome);
     let waiting = Waiting { outcome: Some(outcome), heartbeat: heartbeat(), stop, on_disconnect };
     Body::from_stream(stream::unfold(waiting, |mut waiting| async move {
         let bytes = waiting.next().await?;

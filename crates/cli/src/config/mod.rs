@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod langgraph_json;
 pub(crate) mod log;
 pub(crate) mod project;
+pub(crate) mod protocols;
 #[cfg(test)]
 mod reference;
 pub(crate) mod runs;
@@ -39,6 +40,8 @@ const DATA_DIR: &str = ".agent-server";
 pub(crate) struct Settings {
     /// Where and what is accepted.
     pub(crate) http: http::Http,
+    /// Which protocols are served beside the API.
+    pub(crate) protocols: protocols::Protocols,
     /// Which processes execute graphs.
     pub(crate) workers: workers::Workers,
     /// Bounds of the run engine.
@@ -79,6 +82,7 @@ impl Settings {
         let data_dir = data_dir(args.data_dir.as_deref(), &file, &project.directory)?;
         Ok(Self {
             http: http::Http::resolve(mode, &from, project)?,
+            protocols: protocols::Protocols::resolve(&env, project),
             workers: workers::Workers::resolve(&from)?,
             runs: agent_server_domain::Options {
                 thread_ttl: thread_ttl::resolve(&env, project)?,

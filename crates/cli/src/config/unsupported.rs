@@ -26,13 +26,11 @@ const ADDING: [(&str, &str); 9] = [
     ("priority", "path"),
 ];
 /// Settings that take routes away, which then are still there.
-const HIDING: [(&str, &str); 9] = [
+const HIDING: [(&str, &str); 7] = [
     ("http", "disable_assistants"),
     ("http", "disable_threads"),
     ("http", "disable_runs"),
     ("http", "disable_store"),
-    ("http", "disable_mcp"),
-    ("http", "disable_a2a"),
     ("http", "disable_ui"),
     ("http", "disable_event_streaming"),
     ("http", "disable_meta"),

@@ -65,6 +65,8 @@ const CREATE_RUNS: &[&str] = &["create_run", "stream_run", "wait_run"];
 const CREATE_STATELESS: &[&str] =
     &["create_stateless_run", "stream_stateless_run", "wait_stateless_run"];
 const HEALTH: &[&str] = &["health_check", "health_check_root"];
+const AGENT_CARDS: &[&str] =
+    &["get_agent_card", "get_well_known_agent_card", "get_default_agent_card"];
 const GRAPH_BUILDERS: &[&str] = &[
     "get_assistant_graph",
     "get_assistant_schemas",
@@ -123,6 +125,22 @@ pub(crate) const TABLE: &[Scenario] = &[
     entry(CREATE_STATELESS, 400, story!(resume_without_thread)),
     entry(CREATE_STATELESS, 404, story!(run_of_unknown_assistant)),
     entry(CREATE_STATELESS, 409, story!(key_of_a_gone_run)),
+    entry(&["post_mcp"], 202, story!(notification)),
+    entry(&["post_mcp"], 405, Means::Unreachable("a protocol that is switched off is not found")),
+    entry(&["post_a2a"], 202, story!(answer_of_a_client)),
+    entry(&["delete_mcp"], 204, story!(session_of_tools)),
+    entry(
+        &["post_mcp", "get_mcp", "post_a2a"],
+        404,
+        Means::Unreachable("only the project can switch a protocol off"),
+    ),
+    entry(AGENT_CARDS, 200, story!(agent_card)),
+    entry(AGENT_CARDS, 404, Means::Unreachable("only the project can switch a protocol off")),
+    entry(
+        &["post_mcp", "post_a2a"],
+        500,
+        Means::Unreachable("failures are told in the words of the protocols"),
+    ),
     entry(HEALTH, 500, Means::Unreachable("nothing that a client does breaks the server")),
     entry(
         HEALTH,
@@ -153,6 +171,8 @@ pub(crate) const TABLE: &[Scenario] = &[
             "wait_stateless_run",
             "create_run_batch",
             "cancel_runs",
+            "post_mcp",
+            "post_a2a",
         ],
         413,
         Means::LargeBody,

@@ -26,6 +26,27 @@ pub(super) async fn plain(stage: Stage<'_>) -> Result<Told> {
     Ok(Told::Send(stage.plain))
 }
 
+pub(super) async fn notification(stage: Stage<'_>) -> Result<Told> {
+    let message = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    Ok(Told::Send(stage.plain.body(message)))
+}
+
+pub(super) async fn answer_of_a_client(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Send(stage.plain.body(json!({ "jsonrpc": "2.0", "id": 1, "result": {} }))))
+}
+
+pub(super) async fn session_of_tools(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Send(stage.plain.header("Mcp-Session-Id", new_id())))
+}
+
+pub(super) async fn agent_card(stage: Stage<'_>) -> Result<Told> {
+    let made = json!({ "graph_id": stage.session.graph_id });
+    let made = Request::to("create_assistant")?.body(made);
+    let made = stage.session.call(made).await?;
+    let id = made["assistant_id"].as_str().context("no assistant")?;
+    Ok(Told::Send(stage.plain.path("assistant_id", id).query("assistant_id", id)))
+}
+
 pub(super) async fn configurable_and_context(stage: Stage<'_>) -> Result<Told> {
     let both =
         json!({ "config": { "configurable": { "model": "a" } }, "context": { "model": "b" } });

@@ -3,8 +3,10 @@
 //! A file per tag or part of one, each with a table of its cases. They need a graph that behaves like the built-in demo: it answers
 //! `hello` with `You said: hello`, stops for an answer to `ask …`, and fails on `fail`.
 
+mod a2a;
 mod assistants;
 mod helpers;
+mod mcp;
 mod odd_values;
 mod run_streams;
 mod stateless_runs;
@@ -41,6 +43,8 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Behaviour> {
         stateless_runs::CASES,
         webhooks::CASES,
         odd_values::CASES,
+        mcp::CASES,
+        a2a::CASES,
     ]
     .into_iter()
     .flatten()

@@ -64,6 +64,37 @@ pub struct RunRequest {
     pub run_id: Option<RunId>,
 }
 
+impl RunRequest {
+    /// A run of an assistant with nothing special about it.
+    pub fn of(assistant_id: impl Into<String>) -> Self {
+        Self {
+            assistant_id: assistant_id.into(),
+            input: None,
+            command: None,
+            config: Map::new(),
+            context: Map::new(),
+            metadata: Map::new(),
+            checkpoint: Map::new(),
+            interrupt_before: None,
+            interrupt_after: None,
+            stream_mode: vec!["values".into()],
+            stream_subgraphs: false,
+            stream_resumable: false,
+            webhook: None,
+            tracer: Tracer::default(),
+            feedback_keys: None,
+            multitask_strategy: MultitaskStrategy::Enqueue,
+            create_thread: false,
+            after_seconds: 0.0,
+            durability: None,
+            checkpoint_during: None,
+            keep_thread: false,
+            cron_id: None,
+            run_id: None,
+        }
+    }
+}
+
 /// Where the traces of a run go.
 #[derive(Clone, Debug, Default)]
 pub struct Tracer {
@@ -285,31 +316,7 @@ mod tests {
     }
 
     pub(super) fn request() -> RunRequest {
-        RunRequest {
-            assistant_id: "ctx".into(),
-            input: Some(RawJson::trusted(r#"{"foo":"i"}"#)),
-            command: None,
-            config: Map::new(),
-            context: Map::new(),
-            metadata: Map::new(),
-            checkpoint: Map::new(),
-            interrupt_before: None,
-            interrupt_after: None,
-            stream_mode: vec!["values".into()],
-            stream_subgraphs: false,
-            stream_resumable: false,
-            webhook: None,
-            tracer: Tracer::default(),
-            feedback_keys: None,
-            multitask_strategy: MultitaskStrategy::Enqueue,
-            create_thread: false,
-            after_seconds: 0.0,
-            durability: None,
-            checkpoint_during: None,
-            keep_thread: false,
-            cron_id: None,
-            run_id: None,
-        }
+        RunRequest { input: Some(RawJson::trusted(r#"{"foo":"i"}"#)), ..RunRequest::of("ctx") }
     }
 
     fn assistant(config: Value, context: Value) -> Assistant {

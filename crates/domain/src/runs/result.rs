@@ -105,11 +105,25 @@ impl Domain {
     /// # Errors
     /// Storage failed while the thread's row had to be read.
     pub async fn run_result(&self, thread: ThreadId, listener: Option<Listener>) -> Result<Bytes> {
+        self.watched_result(thread, listener, |_| {}).await
+    }
+
+    /// [`Domain::run_result`], with a look at every event on the way.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn watched_result(
+        &self,
+        thread: ThreadId,
+        listener: Option<Listener>,
+        mut watch: impl FnMut(&Event) + Send,
+    ) -> Result<Bytes> {
         let mut absorbed = Absorbed::default();
         if let Some(mut listener) = listener {
             let mut batch: Vec<Logged> = vec![];
             while listener.next(&mut batch).await? {
                 for logged in batch.drain(..) {
+                    watch(&logged.event);
                     absorbed.absorb(&logged.event);
                 }
             }

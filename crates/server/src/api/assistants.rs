@@ -289,7 +289,8 @@ async fn may_read(cx: &Context, id: AssistantId) -> Result<Caller> {
     allowed(cx, Event::ASSISTANTS_READ, || json!({"assistant_id": id})).await
 }
 
-async fn may_search(cx: &Context, filter: &Filter, page: Page) -> Result<Caller> {
+/// Asks about a search for assistants.
+pub(super) async fn may_search(cx: &Context, filter: &Filter, page: Page) -> Result<Caller> {
     let value = || {
         json!({
             "graph_id": filter.graph_id, "metadata": filter.metadata,

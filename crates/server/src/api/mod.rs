@@ -6,6 +6,7 @@ mod a2a;
 mod assistants;
 mod crons;
 mod mcp;
+mod rpc;
 mod run_access;
 mod run_body;
 mod stateless_runs;
@@ -37,12 +38,14 @@ use crate::{
 pub struct Api {
     domain: Domain,
     options: Options,
+    /// Calls of tools in progress.
+    sessions: mcp::Sessions,
 }
 
 impl Api {
     /// Handlers over a domain.
     pub fn new(domain: Domain, options: Options) -> Self {
-        Self { domain, options }
+        Self { domain, options, sessions: mcp::Sessions::default() }
     }
 }
 

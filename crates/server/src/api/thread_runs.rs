@@ -196,7 +196,23 @@ impl ThreadRuns for Api {
     }
 }
 
-async fn may_cancel(cx: &Context, selection: &Selection, action: CancelAction) -> Result<Caller> {
+/// Asks about cancelling runs.
+pub(super) async fn may_cancel(
+    cx: &Context,
+    selection: &Selection,
+    action: CancelAction,
+) -> Result<Caller> {
+    let mut access = Access::of(cx);
+    ask_to_cancel(&mut access, selection, action).await?;
+    Ok(access.into_caller())
+}
+
+/// Asks about cancelling runs, beside whatever else is asked.
+pub(super) async fn ask_to_cancel(
+    access: &mut Access,
+    selection: &Selection,
+    action: CancelAction,
+) -> Result<()> {
     let value = || {
         let (thread, runs, status) = match selection {
             Selection::Ids(thread, runs) => (json!(thread), json!(runs), Value::Null),
@@ -206,7 +222,8 @@ async fn may_cancel(cx: &Context, selection: &Selection, action: CancelAction) -
         let metadata = json!({"run_ids": runs, "status": status});
         json!({"thread_id": thread, "action": action.word(), "metadata": metadata})
     };
-    allowed(cx, Event::THREADS_UPDATE, value).await
+    access.ask(Event::THREADS_UPDATE, value).await?;
+    Ok(())
 }
 
 /// Any other word is read as `interrupt`.

@@ -10,19 +10,30 @@ use crate::error::detail_response;
 #[derive(Debug)]
 pub(crate) struct Refused(pub(crate) Refusal);
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let Self(Refusal { status, detail, headers, cause }) = self;
-        let status = StatusCode::from_u16(status)
+impl Refused {
+    /// The status that it is answered with; that of a failure where it asks for what is none.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status)
             .ok()
             .filter(|status| status.is_client_error() || status.is_server_error())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if let Some(cause) = cause {
-            match status.is_server_error() {
-                true => tracing::error!(%status, "authentication: {cause}"),
-                false => tracing::debug!(%status, "authentication: {cause}"),
-            }
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Tells the log the cause.
+    pub(crate) fn log(&self) {
+        let (status, Some(cause)) = (self.status(), &self.0.cause) else { return };
+        match status.is_server_error() {
+            true => tracing::error!(%status, "authentication: {cause}"),
+            false => tracing::debug!(%status, "authentication: {cause}"),
         }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        self.log();
+        let Self(Refusal { detail, headers, .. }) = self;
         let mut response = match detail.is_empty() {
             false => detail_response(status, &detail),
             true => {

@@ -369,7 +369,8 @@ pub(super) async fn may_read(cx: &Context, id: ThreadId) -> Result<Caller> {
     allowed(cx, Event::THREADS_READ, || json!({"thread_id": id})).await
 }
 
-async fn may_search(cx: &Context, filter: &Filter, page: Page) -> Result<Caller> {
+/// Asks about a search for threads.
+pub(super) async fn may_search(cx: &Context, filter: &Filter, page: Page) -> Result<Caller> {
     let value = || {
         json!({
             "metadata": filter.metadata, "values": filter.values,
