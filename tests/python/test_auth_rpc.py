@@ -88,15 +88,26 @@ async def test_a_session_is_its_users_alone(alice_has, bob_has):
     """Whoever knows the name of a session cannot end its calls."""
     session = {"mcp-session-id": str(uuid4())}
     params = {"name": alice_has.tool, "arguments": {}}
-    hello = await alice_has.rpc("/mcp", "tools/call", params, **session)
-    assert hello["result"]["structuredContent"] == {"n": 1}
-    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
-    calls = [alice_has.rpc("/mcp", "tools/call", params, **session) for _ in range(3)]
-    spoil = [bob_has.http.post("/mcp", json=cancel, headers=TOOL | session) for _ in range(10)]
-    spoil += [bob_has.http.delete("/mcp", headers=session) for _ in range(10)]
-    answers = await asyncio.gather(*calls, *spoil)
-    assert all(answer["result"]["structuredContent"] == {"n": 1} for answer in answers[:3])
-    assert {answer.status_code for answer in answers[3:]} == {202, 204}
+
+    async def call(id: int) -> dict:
+        body = {"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}
+        return (await alice_has.http.post("/mcp", json=body, headers=TOOL | session)).json()
+
+    async def spoil(done: asyncio.Event) -> set[int]:
+        seen = set()
+        while not done.is_set():
+            for id in range(8):
+                cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}
+                seen.add((await bob_has.http.post("/mcp", json=cancel, headers=TOOL | session)).status_code)
+            seen.add((await bob_has.http.delete("/mcp", headers=session)).status_code)
+        return seen
+
+    done = asyncio.Event()
+    spoiling = asyncio.create_task(spoil(done))
+    answers = await asyncio.gather(*map(call, range(8)))
+    done.set()
+    assert [answer["result"].get("structuredContent") for answer in answers] == [{"n": 1}] * 8
+    assert await spoiling == {202, 204}
 
 
 async def test_events_of_tools(auth, alice_has):
@@ -191,10 +202,22 @@ async def test_events_of_tasks(auth, alice_has):
     assert (card.status_code, auth.calls.asked()) == (200, [read])
 
 
+@pytest.mark.parametrize(
+    ("user", "error"),
+    [
+        ("not-you", DENIED | {"message": "not you"}),
+        ("conflict", {"code": -32600, "message": "later", "data": {"status": 409}}),
+        ("error", {"code": -32603, "message": "Internal Server Error", "data": {"status": 500}}),
+    ],
+)
+async def test_refused_searches_for_tools_are_errors_of_the_protocol(auth, user, error):
+    async with auth.http(user) as http:
+        for method, params in [("tools/list", None), ("tools/call", {"name": "simple", "arguments": {}})]:
+            answer = await Tenant(user, http).rpc("/mcp", method, params)
+            assert answer == {"jsonrpc": "2.0", "id": 1, "error": error}
+
+
 async def test_refusals_are_errors_of_the_protocol(denied_has):
-    for method, params in [("tools/list", None), ("tools/call", {"name": "simple", "arguments": {}})]:
-        answer = await denied_has.rpc("/mcp", method, params)
-        assert answer == {"jsonrpc": "2.0", "id": 1, "error": DENIED}
     task = f"{uuid4()}:{uuid4()}"
     for method, params in [("tasks/get", {"id": task}), ("tasks/cancel", {"id": task}), ("tasks/list", {})]:
         answer = await denied_has.a2a(method, params, SIMPLE)
