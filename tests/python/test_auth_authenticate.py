@@ -27,7 +27,7 @@ async def test_every_operation_but_a_few_is_protected(auth):
                 assert (answer.status_code, answer.json()) == (401, WHO), (method, path)
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/ok/", "/threads/", "/%6Fk", "/.well-known/agent-card.json", "/uiz"])
+@pytest.mark.parametrize("path", ["/nowhere", "/ok/", "/threads/", "/%6Fk", "/.well-known/agent.json", "/uiz"])
 async def test_strangers_learn_nothing_of_paths(auth, path):
     async with auth.http() as stranger, auth.http("alice") as alice:
         assert (await stranger.get(path)).status_code == 401
