@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use agent_server_domain::{
     Error,
-    ports::{Answer, GraphHost, GraphInfo, GraphStatus, Question, RunOrder, RunSink, Slot},
+    ports::{
+        Answer, EmbedOrder, Embedded, GraphHost, GraphInfo, GraphStatus, Question, RunOrder,
+        RunSink, Slot,
+    },
     storage::runs::Lease,
 };
 use async_trait::async_trait;
@@ -141,6 +144,18 @@ impl GraphHost for LateHost {
         match decided.map(|host| host.clone()) {
             Ok(Host::There(host)) => host.ask(graph_id, question).await,
             Ok(Host::Failed(cause)) => Err(unusable(&cause)),
+            Ok(Host::Preparing) | Err(_) => {
+                Err(Error::Unavailable("the server is stopping".into()))
+            }
+        }
+    }
+
+    async fn embed(&self, order: &EmbedOrder) -> Result<Option<Embedded>, Error> {
+        let mut host = self.host.subscribe();
+        let decided = host.wait_for(|host| !matches!(host, Host::Preparing)).await;
+        match decided.map(|host| host.clone()) {
+            Ok(Host::There(host)) => host.embed(order).await,
+            Ok(Host::Failed(cause)) => Err(Error::Unavailable(cause)),
             Ok(Host::Preparing) | Err(_) => {
                 Err(Error::Unavailable("the server is stopping".into()))
             }

@@ -43,6 +43,8 @@ pub struct Options {
     pub log_bytes: usize,
     /// Lifetime of threads that are made without one; `None` is for ever.
     pub thread_ttl: Option<storage::threads::Ttl>,
+    /// Settings of the store.
+    pub store: store::Options,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             shutdown_grace_seconds: 180,
             log_bytes: 64 << 20,
             thread_ttl: None,
+            store: store::Options::default(),
         }
     }
 }
@@ -108,6 +111,8 @@ struct Inner {
     wake: tokio::sync::Notify,
     /// Wakes the sweep of threads whose lifetime is over.
     lifetimes: tokio::sync::Notify,
+    /// Wakes the sweep of store items whose lifetime is over.
+    item_lifetimes: tokio::sync::Notify,
     /// Background tasks: saves in progress, the dispatcher, the sweep. Awaited at shutdown.
     tasks: TaskTracker,
     /// Cancelled when everything ends.
@@ -137,6 +142,7 @@ impl Domain {
             apart: runs::Apart::default(),
             wake: tokio::sync::Notify::new(),
             lifetimes: tokio::sync::Notify::new(),
+            item_lifetimes: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             draining: shutdown.child_token(),
             shutdown,
@@ -166,6 +172,8 @@ impl Domain {
         self.0.tasks.spawn(async move { domain.expiry_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.timeout_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.item_expiry_loop().await });
         Ok(())
     }
 

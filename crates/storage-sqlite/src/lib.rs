@@ -30,6 +30,7 @@ mod series;
 mod store;
 mod threads;
 mod tx;
+mod vector;
 mod writer;
 mod zip;
 

@@ -23,5 +23,5 @@ mod worker;
 /// What [`native::NativeHost`] executes, for those who put hosts together.
 pub use agent_server_graph as graph;
 pub use hosts::Hosts;
-pub use options::{GraphSpec, Options};
+pub use options::{GraphSpec, Options, StoreSpec};
 pub use pool::Pool;

@@ -10,8 +10,8 @@ use std::{
 use agent_server_domain::{
     Error,
     ports::{
-        Answer, Ending, GraphHost, GraphInfo, GraphStatus, Outcome, Question, RunOrder, RunSink,
-        Slot,
+        Answer, EmbedOrder, Embedded, Ending, GraphHost, GraphInfo, GraphStatus, Outcome, Question,
+        RunOrder, RunSink, Slot,
     },
 };
 use agent_server_storage::runs::Lease;
@@ -163,6 +163,23 @@ impl Inner {
         graphs.iter().find(|graph| graph.graph_id == graph_id).map(|graph| graph.status.clone())
     }
 
+    /// A worker for what has nothing to do with a graph, waited for while the graphs are loading.
+    async fn any_worker(&self) -> Result<Arc<Worker>, Error> {
+        let mut changes = self.changes.subscribe();
+        loop {
+            if let Some(worker) = self.least_busy() {
+                return Ok(worker);
+            }
+            let failed = |graph: &GraphInfo| matches!(graph.status, GraphStatus::Failed(_));
+            if self.graphs.lock().iter().all(failed) {
+                return Err(Error::Unavailable("no worker could be started; see the log".into()));
+            }
+            if changes.changed().await.is_err() {
+                return Err(Error::Unavailable("the server is stopping".into()));
+            }
+        }
+    }
+
     /// A worker for a question, waited for while the graphs are loading.
     async fn worker_for(&self, graph_id: &str) -> Result<Arc<Worker>, Error> {
         let mut changes = self.changes.subscribe();
@@ -231,6 +248,26 @@ impl GraphHost for Pool {
             let worker = self.0.worker_for(graph_id).await?;
             let gone = |_| Error::Unavailable("the worker that was asked has died".into());
             worker.ask(graph_id, &question).await.map_err(gone)?
+        })
+        .await
+        .map_err(late)?
+    }
+
+    async fn embed(&self, order: &EmbedOrder) -> Result<Option<Embedded>, Error> {
+        let limit = self.0.options.embed_timeout;
+        let late = |_| {
+            Error::Unavailable(format!(
+                "store.index.embed did not return within {limit:?}; nothing was changed"
+            ))
+        };
+        tokio::time::timeout(limit, async {
+            let worker = self.0.any_worker().await?;
+            let gone = |_| Error::Unavailable("the worker that was to embed has died".into());
+            let answer = worker.embed(order).await.map_err(gone)??;
+            let embedded = answer.json.parse().map_err(|error| {
+                Error::Unavailable(format!("store.index.embed returned no vectors: {error}"))
+            })?;
+            Ok(Some(embedded))
         })
         .await
         .map_err(late)?

@@ -14,7 +14,7 @@ use std::{
 
 use agent_server_domain::{
     Error,
-    ports::{Answer, Ending, Outcome, Question, RunOrder, RunSink},
+    ports::{Answer, EmbedOrder, Ending, Outcome, Question, RunOrder, RunSink},
 };
 use agent_server_storage::runs::Lease;
 use parking_lot::Mutex;
@@ -187,12 +187,24 @@ impl Worker {
         graph_id: &str,
         question: &Question,
     ) -> oneshot::Receiver<Result<Answer, Error>> {
+        self.question(|job| protocol::ask(job, graph_id, question))
+    }
+
+    /// Asks for vectors, as a question is asked.
+    pub(crate) fn embed(&self, order: &EmbedOrder) -> oneshot::Receiver<Result<Answer, Error>> {
+        self.question(|job| protocol::embed(job, order))
+    }
+
+    fn question(
+        &self,
+        frame: impl FnOnce(u64) -> Vec<u8>,
+    ) -> oneshot::Receiver<Result<Answer, Error>> {
         let (reply, answer) = oneshot::channel();
         let mut jobs = self.jobs.lock();
         if jobs.closed.is_none() {
             let job = jobs.next();
             jobs.questions.insert(job, Pending { reply, ops: vec![] });
-            self.sender.send(protocol::ask(job, graph_id, question));
+            self.sender.send(frame(job));
         }
         answer
     }

@@ -21,6 +21,8 @@ pub(crate) struct File {
     pub(crate) workers: Workers,
     /// Table `[runs]`.
     pub(crate) runs: Runs,
+    /// Table `[store]`.
+    pub(crate) store: Store,
     /// Table `[log]`.
     pub(crate) log: Log,
 }
@@ -55,6 +57,13 @@ pub(crate) struct Runs {
     pub(crate) replay_seconds: Option<u64>,
     pub(crate) shutdown_grace_seconds: Option<u64>,
     pub(crate) log_bytes: Option<usize>,
+}
+
+/// Table `[store]`; see [`super::store::Store`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Store {
+    pub(crate) embed_timeout_seconds: Option<u64>,
 }
 
 /// Table `[log]`; see [`super::log::Log`].

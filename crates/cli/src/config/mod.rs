@@ -11,6 +11,7 @@ pub(crate) mod langgraph_json;
 pub(crate) mod log;
 pub(crate) mod project;
 pub(crate) mod runs;
+pub(crate) mod store;
 mod suggest;
 mod thread_ttl;
 pub(crate) mod unsupported;
@@ -38,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) workers: workers::Workers,
     /// Bounds of the run engine.
     pub(crate) runs: agent_server_domain::Options,
+    /// The store.
+    pub(crate) store: store::Store,
     /// What is logged.
     pub(crate) log: log::Log,
     /// Folder of all data, absolute.
@@ -70,13 +73,16 @@ impl Settings {
         let data_dir = first([args.data_dir.clone(), file.data_dir.clone()], || {
             project.directory.join(DATA_DIR)
         });
+        let store = store::Store::resolve(project, &file.store)?;
         Ok(Self {
             http: http::Http::resolve(mode, &from)?,
             workers: workers::Workers::resolve(&from)?,
             runs: agent_server_domain::Options {
                 thread_ttl: thread_ttl::resolve(&env, project)?,
+                store: store.options.clone(),
                 ..runs::resolve(mode, &from)?
             },
+            store,
             log: log::Log::resolve(&from, process)?,
             data_dir: std::path::absolute(data_dir)?,
         })

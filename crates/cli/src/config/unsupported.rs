@@ -14,9 +14,7 @@ const PROTECTING: [(&str, &str); 2] = [("auth", "path"), ("encryption", "path")]
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
-const ADDING: [(&str, &str); 11] = [
-    ("store", "index"),
-    ("store", "ttl"),
+const ADDING: [(&str, &str); 9] = [
     ("checkpointer", "backend"),
     ("http", "app"),
     ("http", "cors"),

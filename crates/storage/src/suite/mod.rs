@@ -56,7 +56,8 @@ macro_rules! storage_suite {
             expiry: a_lifetime_comes_back, lifetimes_end_in_order_and_are_put_off, busy_threads_do_not_expire,
                 a_settled_end_comes_again_after_a_change;
             store: put_get_delete, search_by_prefix_and_page, search_filters, unknown_operator_is_refused,
-                expired_items_are_gone, namespaces_are_listed, metadata_scope_is_refused;
+                unreadable_values_fit_no_filter, expired_items_are_gone, lifetimes_start_again, sweeps_take_what_is_over,
+                queries_rank_by_the_best_vector, namespaces_are_listed, metadata_scope_is_refused;
             transactions: refusal_undoes_only_itself, a_write_sees_its_own_changes, a_read_is_one_snapshot,
                 a_read_sees_what_returned_before, a_panic_harms_nobody_else, closed_storage_is_unavailable;
         }

@@ -44,7 +44,7 @@ def main() -> None:
     init: dict[str, Any] = json.loads(header)
     _restore_environment(init)
     os.chdir(init["root"])
-    hello, graphs = _load(init)
+    hello, graphs, embeddings = _load(init)
     # What was loaded stays: later collections need not look at it, and memory is shared after a fork.
     gc.collect()
     gc.freeze()
@@ -62,7 +62,7 @@ def main() -> None:
         _send(sock, frames.HELLO, {**hello, "pid": os.getpid()})
     # Runs make many objects that live as long as they do; looking for cycles all the time costs more than it frees.
     gc.set_threshold(20_000, 20, 50)
-    _serve(sock, graphs, dict(init["facts"]))
+    _serve(sock, graphs, init, embeddings)
 
 
 def _go_before_the_server() -> None:
@@ -113,8 +113,11 @@ def _restore_environment(init: dict[str, Any]) -> None:
     sys.argv = ["agent-server-worker"]
 
 
-def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """Imports the library and the graphs. Returns the hello and the graphs; none if the library is missing."""
+def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
+    """Imports the library, the graphs and what the store embeds with.
+
+    Returns the hello, the graphs and the embeddings; no graphs if the process is of no use.
+    """
     hello: dict[str, Any] = {
         "pid": os.getpid(),
         "protocol": PROTOCOL,
@@ -131,17 +134,24 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
         hello["error"] = (
             f"langgraph cannot be imported by {sys.executable} ({error}); install it there, or name another interpreter"
         )
-        return hello, []
+        return hello, [], None
     loader.prepare_path(init["import_dirs"])
+    embeddings = None
+    if (spec := init["store"]["embed"]) is not None:
+        try:
+            embeddings = loader.load_embeddings(spec)
+        except loader.LoadError as error:
+            hello["error"] = f"store.index.embed of langgraph.json: {error}"
+            return hello, [], None
     loaded = loader.load_all(init["graphs"])
     hello["langgraph"] = langgraph.version.__version__
     hello["graphs"] = [
         {"graph_id": each.graph_id, "name": each.name, "error": each.error} for each in loaded
     ]
-    return hello, loaded
+    return hello, loaded, embeddings
 
 
-def _serve(sock: socket.socket, loaded: list[Any], facts: dict[str, Any]) -> None:
+def _serve(sock: socket.socket, loaded: list[Any], init: dict[str, Any], embeddings: Any) -> None:
     from agent_server_worker.worker import Worker
 
     try:
@@ -153,7 +163,7 @@ def _serve(sock: socket.socket, loaded: list[Any], facts: dict[str, Any]) -> Non
     asyncio.set_event_loop(loop)
     _watch(sock)
     try:
-        loop.run_until_complete(Worker.serve(sock, loaded, facts))
+        loop.run_until_complete(Worker.serve(sock, loaded, init, embeddings))
     finally:
         # Threads of stuck nodes would keep the interpreter from ending by itself.
         timer = threading.Timer(_LAST_SECONDS, os._exit, (1,))
