@@ -60,10 +60,10 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers for one test alone, which may kill them."""
     servers: list[Server] = []
 
-    def start(env: dict[str, str] | None = None) -> Server:
+    def start(env: dict[str, str] | None = None, **more: Any) -> Server:
         folder = tmp_path / f"server-{len(servers)}"
         folder.mkdir()
-        servers.append(Server(folder, env))
+        servers.append(Server(folder, env, **more))
         return servers[-1].start()
 
     yield start

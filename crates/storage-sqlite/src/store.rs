@@ -147,7 +147,7 @@ impl Read for Tx<'_> {
                 continue;
             }
             labels.truncate(depth);
-            if filter.suffix.is_none() && judged <= depth && depth < usize::MAX {
+            if filter.suffix.is_none() && judged <= depth && labels.len() == depth {
                 // All others below it would be cut to the same.
                 start = range_end(&encode(&labels));
             }

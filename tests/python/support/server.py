@@ -13,6 +13,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = ROOT / "tests/python/project"
+STORE_PROJECT = ROOT / "tests/python/store_project"
 START_SECONDS = 60
 """A loaded machine may be slow; a healthy start takes a second or two."""
 
@@ -66,7 +67,11 @@ def wait_until(condition, what: str, seconds: float = 15) -> None:
 class Server:
     """A server of our own on a data folder of its own; it can be killed and started again on the same folder."""
 
-    def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, env: dict[str, str] | None = None, project: Path = PROJECT, graph: str = "simple"
+    ) -> None:
+        self.project = project
+        self.graph = graph
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = free_port()
@@ -80,7 +85,7 @@ class Server:
             str(binary()),
             "dev",
             "--config",
-            str(PROJECT / "langgraph.json"),
+            str(self.project / "langgraph.json"),
             "--port",
             str(self.port),
             "--data-dir",
@@ -121,7 +126,7 @@ class Server:
                 except httpx.TransportError:
                     return False
 
-            for path in ("/ok", f"/assistants/{assistant('simple')}/graph"):
+            for path in ("/ok", f"/assistants/{assistant(self.graph)}/graph"):
                 try:
                     wait_until(lambda path=path: answers(path), f"GET {path} answers 200", START_SECONDS)
                 except AssertionError as error:
