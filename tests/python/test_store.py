@@ -59,9 +59,9 @@ async def test_a_value_comes_back_byte_for_byte(http, root):
     answer = await http.put("/store/items", content=body)
     assert (answer.status_code, answer.content) == (204, b"")
     answer = await http.get("/store/items", params={"namespace": root, "key": "k"})
-    assert f'"value":{value},' in answer.text
+    assert f'"value":{value}}}' in answer.text
     answer = await http.post("/store/items/search", json={"namespace_prefix": [root]})
-    assert f'"value":{value},' in answer.text
+    assert f'"value":{value}}}' in answer.text
     # No program can read it, so that no filter finds it; the others are found.
     await http.put("/store/items", json={"namespace": [root], "key": "plain", "value": {"a": 100}})
     assert shown(await search(http, root, filter={"a": 100})) == ["/plain"]
@@ -169,7 +169,7 @@ async def test_search_goes_by_whole_labels_and_latest_first(client, http, root):
     below = (await client.store.search_items([root, "a"]))["items"]
     assert shown(below) == ["a.b.c/4", "a.b/2", "a/1"]
     assert {item["score"] for item in below} == {None}
-    assert list(below[0]) == ["namespace", "key", "value", "created_at", "updated_at", "score"]
+    assert set(below[0]) == {"namespace", "key", "value", "created_at", "updated_at", "score"}
     assert shown(await search(http, root, limit=2, offset=1)) == ["a.b.c/4", "ab/3"]
     assert shown(await search(http, root, offset=5)) == []
     assert shown(await search(http, root, query="anything", limit=1)) == ["/5"]

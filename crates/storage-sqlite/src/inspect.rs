@@ -57,6 +57,14 @@ const RULES: &[(&str, &str)] = &[
          WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.run_id = event_chunk.run_id)",
         "thread {0} has events of run {1}, which is not there",
     ),
+    (
+        "SELECT key FROM item WHERE (ttl IS NULL) <> (expires_at IS NULL) OR ttl <= 0",
+        "store item {0} has a lifetime without an end, or an end without a lifetime",
+    ),
+    (
+        "SELECT key, path FROM item_vector WHERE length(vector) = 0 OR length(vector) % 4 <> 0",
+        "store item {0} has a damaged vector ('{1}')",
+    ),
 ];
 
 /// What is wrong in a data folder, one sentence each; nothing in a sound one.

@@ -8,6 +8,7 @@ mod helpers;
 mod odd_values;
 mod run_streams;
 mod stateless_runs;
+mod store;
 mod system;
 mod thread_runs;
 mod thread_state;
@@ -38,6 +39,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Behaviour> {
         thread_runs::CASES,
         run_streams::CASES,
         stateless_runs::CASES,
+        store::CASES,
         odd_values::CASES,
     ]
     .into_iter()
