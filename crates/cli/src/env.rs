@@ -23,6 +23,8 @@ pub(crate) mod upstream {
     pub(crate) const LANGGRAPH_THREAD_TTL: &str = "LANGGRAPH_THREAD_TTL";
     /// Largest request body, bytes.
     pub(crate) const HTTP_MAX_REQUEST_BODY_BYTES: &str = "HTTP_MAX_REQUEST_BODY_BYTES";
+    /// What the names of metrics begin with.
+    pub(crate) const METRIC_PREFIX: &str = "METRIC_PREFIX";
     /// Address to listen on; `serve` only.
     pub(crate) const LANGGRAPH_SERVER_HOST: &str = "LANGGRAPH_SERVER_HOST";
     /// Port to listen on; `serve` only.

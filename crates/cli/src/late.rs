@@ -9,7 +9,7 @@ use agent_server_domain::{
     Error,
     ports::{
         Answer, EmbedOrder, Embedded, GraphHost, GraphInfo, GraphStatus, Question, RunOrder,
-        RunSink, Slot,
+        RunSink, Slot, WorkerFigures,
     },
     storage::runs::Lease,
 };
@@ -116,6 +116,10 @@ impl GraphHost for LateHost {
         if let Some(host) = self.present() {
             host.make_room(wanted);
         }
+    }
+
+    fn workers(&self) -> Vec<WorkerFigures> {
+        self.present().map(|host| host.workers()).unwrap_or_default()
     }
 
     fn start(&self, slot: Box<dyn Slot>, order: RunOrder) {

@@ -75,7 +75,13 @@ mod tests {
     use super::*;
 
     fn http(port: Option<u16>, default_port: u16) -> Http {
-        Http { host: "127.0.0.1".into(), port, default_port, max_body_bytes: 1 }
+        Http {
+            host: "127.0.0.1".into(),
+            port,
+            default_port,
+            max_body_bytes: 1,
+            metric_prefix: String::new(),
+        }
     }
 
     #[tokio::test]

@@ -103,6 +103,7 @@ async fn serve(
     let options = agent_server_server::Options {
         max_body_bytes: settings.http.max_body_bytes,
         langgraph_version: workers::langgraph_version,
+        metric_prefix: settings.http.metric_prefix.clone(),
     };
     let router = agent_server_server::router(domain.clone(), options);
     let stop = domain.stopping();

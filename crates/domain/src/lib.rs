@@ -6,6 +6,7 @@
 pub mod assistants;
 pub mod auth;
 mod error;
+pub mod measure;
 pub mod ports;
 pub mod runs;
 pub mod state;

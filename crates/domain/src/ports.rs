@@ -223,6 +223,23 @@ pub struct Answer {
 /// `Any`, so that a host knows its own again in [`GraphHost::start`].
 pub trait Slot: std::any::Any + Send {}
 
+/// One process that executes runs.
+#[derive(Clone, Debug)]
+pub struct WorkerFigures {
+    /// Its place among the others; a successor takes it over.
+    pub index: usize,
+    /// Process id.
+    pub pid: i32,
+    /// Runs that it can execute at a time.
+    pub room: usize,
+    /// Runs that it executes.
+    pub runs: usize,
+    /// Memory that it occupies, bytes, where the system tells.
+    pub memory_bytes: Option<u64>,
+    /// How long its event loop took for the last answer, or has taken so far for the one that is awaited, milliseconds.
+    pub loop_lag_ms: f64,
+}
+
 /// Executes graphs.
 #[async_trait]
 pub trait GraphHost: Send + Sync + 'static {
@@ -247,6 +264,11 @@ pub trait GraphHost: Send + Sync + 'static {
     /// Asks a running attempt to stop. Nothing happens if it is not running. The host makes sure that the attempt ends
     /// (`done` with [`Ending::Cancelled`]), even if its process has to be killed after a grace period.
     fn cancel(&self, lease: Lease);
+
+    /// The processes that execute runs; none where graphs are executed in this one.
+    fn workers(&self) -> Vec<WorkerFigures> {
+        vec![]
+    }
 
     /// Answers a question.
     ///

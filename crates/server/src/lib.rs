@@ -8,6 +8,7 @@ mod convert;
 mod disconnect;
 mod docs;
 pub mod error;
+pub mod metrics;
 pub mod not_implemented;
 mod serve;
 mod sse;
@@ -36,11 +37,17 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// Version of the installed graph library, for `/info`; unknown until a worker has said hello.
     pub langgraph_version: fn() -> Option<String>,
+    /// What the names of our metrics begin with (upstream's `METRIC_PREFIX`).
+    pub metric_prefix: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_body_bytes: 314_572_800, langgraph_version: || None }
+        Self {
+            max_body_bytes: 314_572_800,
+            langgraph_version: || None,
+            metric_prefix: metrics::PREFIX.into(),
+        }
     }
 }
 
@@ -57,6 +64,7 @@ pub fn router(domain: Domain, options: Options) -> Router {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }))
         .layer(cors())
+        .layer(middleware::from_fn(metrics::count))
         .layer(middleware::map_response(name_server))
 }
 

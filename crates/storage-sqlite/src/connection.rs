@@ -42,12 +42,13 @@ pub(crate) fn open_writer(path: &Path, max_pages: Option<u32>) -> Result<Connect
     )
     .sql()?;
     prepare(&connection)?;
-    // auto_vacuum has to come before the first table; it does nothing on a file that has tables.
+    // auto_vacuum has to come before the first table; it does nothing on a file that has tables. Commits are brought to
+    // disk by the flusher.
     connection
         .execute_batch(
             "PRAGMA auto_vacuum = INCREMENTAL;
              PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = FULL;
+             PRAGMA synchronous = NORMAL;
              PRAGMA secure_delete = ON;
              PRAGMA foreign_keys = ON;
              PRAGMA cache_size = -8192;

@@ -1,8 +1,8 @@
 //! SQLite backend of the storage interface: embedded, durable, one writer with group commit.
 //!
 //! [`Sqlite::open`] takes a data folder; everything lives in `agent-server.db` inside it. Writes go to one thread
-//! (`writer`), reads run on connections beside it (`reader`). The rows of a resource are in the module of its name;
-//! the tables are in `migrations/`.
+//! (`writer`), whose commits another brings to disk (`flusher`); reads run on connections beside it (`reader`). The rows
+//! of a resource are in the module of its name; the tables are in `migrations/`.
 //!
 //! What must stay true: only the writer thread writes; nobody is told of a write before it is on disk; deleted rows
 //! leave the files (`housekeeping`).
@@ -14,6 +14,7 @@ mod connection;
 mod dictionary;
 mod error;
 mod events;
+mod flusher;
 mod functions;
 mod gaps;
 mod housekeeping;
@@ -42,18 +43,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent_server_storage::{Cost, Error, ReadJob, Result, Storage, WriteJob};
+use agent_server_storage::{Cost, Error, Flush, ReadJob, Result, Storage, WriteJob};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::{
     error::closed,
+    flusher::Flusher,
     gaps::Gaps,
     housekeeping::Housekeeping,
     lock::FolderLock,
     reader::Readers,
-    writer::{Message, Writer},
+    writer::{Caller, Message, Writer},
 };
 
 pub use inspect::inspect;
@@ -106,11 +108,16 @@ impl Sqlite {
             housekeeping.deleted(Instant::now());
         }
         let (queue, jobs) = mpsc::channel();
-        let writer = Writer::new(connection, jobs, housekeeping, lock);
+        let log = fs::File::open(connection::log_path(folder)).map_err(|error| {
+            Error::Unavailable(format!("cannot open the write-ahead log of {shown}: {error}"))
+        })?;
+        let no_thread = |error| Error::Unavailable(format!("cannot start a thread: {error}"));
+        let flusher = Flusher::start(log, queue.clone()).map_err(no_thread)?;
+        let writer = Writer::new(connection, jobs, flusher, housekeeping, lock);
         let writer = thread::Builder::new()
             .name("storage-writer".into())
             .spawn(move || writer.run())
-            .map_err(|error| Error::Unavailable(format!("cannot start a thread: {error}")))?;
+            .map_err(no_thread)?;
         Ok(Arc::new(Self {
             readers: Arc::new(Readers::new(path, options.idle_readers)),
             queue,
@@ -138,9 +145,19 @@ impl Storage for Sqlite {
     }
 
     async fn write_job(&self, job: WriteJob) -> Result<()> {
-        let (caller, answer) = oneshot::channel();
+        let (flushed, answer) = oneshot::channel();
+        let caller = Caller { committed: None, flushed };
         self.queue.send(Message::Job(job, caller)).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
+    }
+
+    async fn commit_job(&self, job: WriteJob) -> Result<Flush> {
+        let (committed, answer) = oneshot::channel();
+        let (flushed, flush) = oneshot::channel();
+        let caller = Caller { committed: Some(committed), flushed };
+        self.queue.send(Message::Job(job, caller)).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())??;
+        Ok(Box::pin(async move { flush.await.map_err(|_| closed())? }))
     }
 
     async fn close(&self) {

@@ -2,7 +2,7 @@
 
 use agent_server_storage::{
     AssistantId, Page, Result, RunId, Scope, ThreadId, Timestamp,
-    runs::{Lease, MultitaskStrategy, Read, Run, RunStatus, Write},
+    runs::{Lease, MultitaskStrategy, Queue, Read, Run, RunStatus, Waiting, Write},
 };
 use rusqlite::{Row, params};
 
@@ -119,6 +119,28 @@ impl Read for Tx<'_> {
             [micros(now)],
             |row| Fields::new("run", row).time(1),
         )
+    }
+
+    fn queue(&self, now: Timestamp) -> Result<Queue> {
+        let waiting = self.all(
+            "SELECT run_id, created_at, EXISTS (SELECT 1 FROM run AS other INDEXED BY run_inflight \
+                 WHERE other.thread_id = candidate.thread_id AND (other.status = 'pending' OR other.status = 'running') \
+                 AND (other.status = 'running' \
+                     OR (other.created_at, other.run_id) < (candidate.created_at, candidate.run_id))) \
+             FROM run AS candidate INDEXED BY run_pending WHERE status = 'pending' AND created_at <= ?1 \
+             ORDER BY created_at, run_id",
+            [micros(now)],
+            |row| {
+                let fields = Fields::new("run", row);
+                Ok(Waiting { since: fields.time(1)?, is_blocked: fields.get(2)? })
+            },
+        )?;
+        let running = self.count(
+            "SELECT count(*) FROM run INDEXED BY run_inflight WHERE status = 'running' \
+             AND (status = 'pending' OR status = 'running')",
+            [],
+        )?;
+        Ok(Queue { waiting, running })
     }
 
     fn running_runs(&self) -> Result<Vec<Run>> {

@@ -1,12 +1,13 @@
-//! The writer: one thread, one connection, and one flush to disk for everything that waits.
+//! The writer: one thread, one connection, and one commit for everything that comes while the disk is busy.
 //!
-//! Jobs of a group run one after another inside one transaction, each undone alone if it asks for that; nobody is
-//! answered before the transaction is on disk. While a flush runs, the next group gathers.
+//! Jobs of a group run one after another inside one transaction, each undone alone if it asks for that. The group is
+//! committed when the flush before it is over; the flusher takes it from there, and while it does, the next group's jobs
+//! are executed. Nobody is answered before the transaction is on disk, but who asked to hear of the commit itself.
 
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     time::Instant,
 };
 
@@ -16,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::{SqlResult, again},
+    flusher::Flusher,
     housekeeping::Housekeeping,
     lock::FolderLock,
     tx::Tx,
@@ -24,10 +26,27 @@ use crate::{
 /// Most jobs of one commit: bounds how long the first of them waits for the last.
 const GROUP: usize = 256;
 
+/// Where the caller of a job waits.
+pub(crate) struct Caller {
+    /// Told when the changes are visible, if that is wanted.
+    pub(crate) committed: Option<oneshot::Sender<Result<()>>>,
+    /// Told when they are on disk.
+    pub(crate) flushed: oneshot::Sender<Result<()>>,
+}
+
+impl Caller {
+    fn refuse(self, error: &Error) {
+        // A caller that went away does not need the answer.
+        let _ = self.committed.unwrap_or(self.flushed).send(Err(again(error)));
+    }
+}
+
 /// What the writer is asked to do.
 pub(crate) enum Message {
-    /// A job and where its caller waits.
-    Job(WriteJob, oneshot::Sender<Result<()>>),
+    /// A job and its caller.
+    Job(WriteJob, Caller),
+    /// The flusher has nothing to do.
+    Flushed,
     /// Finish and answer.
     Close(oneshot::Sender<()>),
 }
@@ -36,6 +55,9 @@ pub(crate) enum Message {
 pub(crate) struct Writer {
     connection: Connection,
     queue: Receiver<Message>,
+    flusher: Flusher,
+    /// Whether the flusher is at work.
+    flushing: bool,
     housekeeping: Housekeeping,
     lock: FolderLock,
 }
@@ -43,19 +65,16 @@ pub(crate) struct Writer {
 /// Callers whose fate is the fate of the open transaction.
 #[derive(Default)]
 struct Group {
-    waiting: Vec<oneshot::Sender<Result<()>>>,
+    waiting: Vec<Caller>,
     /// Whether the transaction holds changes of an earlier job.
     changed: bool,
     deleted: bool,
 }
 
 impl Group {
-    /// Answers everybody and starts over.
-    fn answer(&mut self, result: &Result<()>) {
-        for caller in self.waiting.drain(..) {
-            // A caller that went away does not need the answer.
-            let _ = caller.send(result.as_ref().map(|_| ()).map_err(again));
-        }
+    /// Refuses everybody and starts over.
+    fn refuse(&mut self, error: &Error) {
+        self.waiting.drain(..).for_each(|caller| caller.refuse(error));
         *self = Self::default();
     }
 }
@@ -64,10 +83,11 @@ impl Writer {
     pub(crate) fn new(
         connection: Connection,
         queue: Receiver<Message>,
+        flusher: Flusher,
         housekeeping: Housekeeping,
         lock: FolderLock,
     ) -> Self {
-        Self { connection, queue, housekeeping, lock }
+        Self { connection, queue, flusher, flushing: false, housekeeping, lock }
     }
 
     /// Works until asked to close or until every sender is gone.
@@ -76,13 +96,18 @@ impl Writer {
         while closing.is_none() {
             match self.wait() {
                 Ok(Message::Job(job, caller)) => closing = self.group(job, caller),
+                Ok(Message::Flushed) => {
+                    self.flushing = false;
+                    continue;
+                }
                 Ok(Message::Close(caller)) => closing = Some(caller),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.housekeeping.run(&self.connection, Instant::now());
         }
-        let Self { connection, mut housekeeping, lock, .. } = self;
+        let Self { connection, flusher, mut housekeeping, lock, .. } = self;
+        drop(flusher);
         housekeeping.finish(&connection);
         drop(connection);
         drop(housekeeping);
@@ -99,31 +124,33 @@ impl Writer {
         }
     }
 
-    /// Runs `first` and everything that waits behind it, commits, answers. Returns who asked for closing meanwhile.
-    fn group(
-        &mut self,
-        first: WriteJob,
-        caller: oneshot::Sender<Result<()>>,
-    ) -> Option<oneshot::Sender<()>> {
+    /// Runs `first` and everything that comes until the disk is ready for it, commits. Returns who asked for closing
+    /// meanwhile.
+    fn group(&mut self, first: WriteJob, caller: Caller) -> Option<oneshot::Sender<()>> {
         let mut group = Group::default();
         self.job(&mut group, first, caller);
         let mut closing = None;
         while group.waiting.len() < GROUP {
-            match self.queue.try_recv() {
-                Ok(Message::Job(job, caller)) => self.job(&mut group, job, caller),
-                Ok(Message::Close(caller)) => {
+            let next = match self.queue.try_recv() {
+                Err(TryRecvError::Empty) if self.flushing => self.queue.recv().ok(),
+                next => next.ok(),
+            };
+            match next {
+                Some(Message::Job(job, caller)) => self.job(&mut group, job, caller),
+                Some(Message::Flushed) => self.flushing = false,
+                Some(Message::Close(caller)) => {
                     closing = Some(caller);
                     break;
                 }
-                Err(_) => break,
+                None => break,
             }
         }
-        self.commit(&mut group);
+        self.commit(group);
         closing
     }
 
     /// Runs one job inside the group's transaction.
-    fn job(&mut self, group: &mut Group, job: WriteJob, caller: oneshot::Sender<Result<()>>) {
+    fn job(&self, group: &mut Group, job: WriteJob, caller: Caller) {
         // The first changes need no savepoint: undoing them is undoing the whole transaction.
         let nested = group.changed;
         let begin = match (nested, self.connection.is_autocommit()) {
@@ -132,7 +159,7 @@ impl Writer {
             (false, false) => Ok(()),
         };
         if let Err(error) = begin {
-            let _ = caller.send(Err(error));
+            caller.refuse(&error);
             return;
         }
         let tx = Tx::new(&self.connection);
@@ -141,7 +168,7 @@ impl Writer {
         if self.connection.is_autocommit() {
             // SQLite undid everything by itself, also what the neighbours did.
             group.waiting.push(caller);
-            group.answer(&Err(Error::Unavailable("the disk is full or failing".into())));
+            group.refuse(&Error::Unavailable("the disk is full or failing".into()));
             return;
         }
         let undo = !matches!(verdict, Ok(Verdict::Commit));
@@ -153,7 +180,7 @@ impl Writer {
         };
         if let Err(error) = end {
             group.waiting.push(caller);
-            self.give_up(group, error);
+            self.give_up(group, &error);
             return;
         }
         if !undo {
@@ -163,33 +190,44 @@ impl Writer {
         match verdict {
             // A refusal waits as well: what it saw may be undone with the group.
             Ok(_) => group.waiting.push(caller),
-            Err(panic) => {
-                let _ = caller.send(Err(panicked(&*panic)));
-            }
+            Err(panic) => caller.refuse(&panicked(&*panic)),
         }
     }
 
-    fn commit(&mut self, group: &mut Group) {
+    fn commit(&mut self, mut group: Group) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.sql("COMMIT")
         {
-            self.give_up(group, error);
+            self.give_up(&mut group, &error);
             return;
         }
         if group.deleted {
             self.housekeeping.deleted(Instant::now());
         }
-        group.answer(&Ok(()));
+        let mut callers = Vec::with_capacity(group.waiting.len());
+        for Caller { committed, flushed } in group.waiting {
+            if let Some(committed) = committed {
+                let _ = committed.send(Ok(()));
+            }
+            callers.push(flushed);
+        }
+        if group.changed || self.flushing {
+            // Also who has changed nothing hears of it only when what it saw is on disk.
+            self.flusher.flush(callers);
+            self.flushing = true;
+        } else {
+            callers.into_iter().for_each(|caller| drop(caller.send(Ok(()))));
+        }
     }
 
-    fn give_up(&self, group: &mut Group, error: Error) {
+    fn give_up(&self, group: &mut Group, error: &Error) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.sql("ROLLBACK")
         {
             tracing::error!(%error, "cannot undo a failed commit");
         }
         tracing::warn!(%error, jobs = group.waiting.len(), "a commit failed");
-        group.answer(&Err(error));
+        group.refuse(error);
     }
 
     fn sql(&self, sql: &str) -> Result<()> {

@@ -17,7 +17,7 @@ use zstd::{
 use crate::dictionary;
 
 /// Below this many bytes the few that are saved are not worth some microseconds of the only writer.
-const MIN_LEN: usize = 256;
+const MIN_LEN: usize = 512;
 /// Below this many bytes a value has too little of its own to compress without a dictionary.
 const SMALL: usize = 4096;
 /// Level 1 packs chat-like JSON to a quarter at several hundred MB/s; higher levels gain a few percent for twice the time.
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn text_is_compressed_where_that_pays() {
         assert!(matches!(pack_text("{}"), Json::Text("{}")));
-        let usual = r#"{"graph_id":"mine","assistant_id":"d4ac7f8c-ba4f-58ac-9ddc-e5a2bce55f95","user_id":"","created_by":"system","run_attempt":2,"langgraph_version":"1.2.22","langgraph_api_url":"http://127.0.0.1:8000","thread_id":"802f11aa-262b-4067-b88d-90132fe11b2e","source":"loop","step":14,"parents":{}}"#;
+        let usual = r#"{"graph_id":"mine","assistant_id":"d4ac7f8c-ba4f-58ac-9ddc-e5a2bce55f95","user_id":"","created_by":"system","run_attempt":2,"langgraph_version":"1.2.22","langgraph_api_url":"http://127.0.0.1:8000","thread_id":"802f11aa-262b-4067-b88d-90132fe11b2e","source":"loop","step":14,"parents":{},"langgraph_host":"self-hosted","langgraph_plan":"developer","langgraph_request_id":"9e8b6a0c-5f0f-4c3a-8d2e-1b7f2d6c4a11","langgraph_auth_user_id":"","langgraph_api_version":"0.16.7","ls_integration":"langgraph","thread_name":"weather"}"#;
         let Json::Blob(zipped) = pack_text(usual) else { panic!("not compressed") };
         assert!(zipped.len() < usual.len() / 3 * 2, "{}", zipped.len());
         assert_eq!(unpack_text(ValueRef::Blob(&zipped), str::to_owned), Ok(usual.into()));

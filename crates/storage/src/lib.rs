@@ -22,7 +22,7 @@ pub mod store;
 pub mod suite;
 pub mod threads;
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -59,6 +59,9 @@ pub type ReadJob<'a> = Box<dyn FnOnce(&dyn ReadTx) + Send + 'a>;
 /// A boxed write closure; use [`dyn Storage::write`] instead of building one.
 pub type WriteJob = Box<dyn FnOnce(&dyn WriteTx) -> Verdict + Send>;
 
+/// Ends when what was committed survives the loss of power; see [`dyn Storage::commit`].
+pub type Flush = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
 /// A consistent snapshot of all tables.
 pub trait ReadTx:
     assistants::Read + threads::Read + runs::Read + checkpoints::Read + events::Read + store::Read
@@ -88,6 +91,10 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Runs `job` and makes its changes durable unless it asks for a rollback.
     async fn write_job(&self, job: WriteJob) -> Result<()>;
+
+    /// As [`Storage::write_job`], but returns as soon as the changes survive the end of the process and are what every
+    /// read sees; the answer ends when they are durable. A backend that cannot keep the two apart answers with the second.
+    async fn commit_job(&self, job: WriteJob) -> Result<Flush>;
 
     /// Finishes what is queued, empties the write-ahead log and closes the files.
     async fn close(&self);
@@ -126,22 +133,61 @@ impl dyn Storage {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let slot = Arc::new(Mutex::new(None));
-        let fill = Arc::clone(&slot);
-        let committed = self
-            .write_job(Box::new(move |tx| {
-                let result = write(tx);
-                let verdict = if result.is_ok() { Verdict::Commit } else { Verdict::Rollback };
-                *fill.lock() = Some(result);
-                verdict
-            }))
-            .await;
-        let result = slot.lock().take();
-        match (committed, result) {
-            // The closure's own refusal is the better explanation.
-            (_, Some(Err(error))) => Err(error),
-            (Err(error), _) => Err(error.into()),
-            (Ok(()), result) => result.expect("a backend runs a write job before it answers Ok"),
+        let (job, slot) = filling(write);
+        let written = self.write_job(job).await;
+        outcome(&slot, written).map(|(result, ())| result)
+    }
+
+    /// As [`dyn Storage::write`], but returns with the commit. What is done before the [`Flush`] has ended may turn out to
+    /// have been done for nothing, if power is lost in between: so nobody outside is told before.
+    ///
+    /// # Errors
+    /// As [`dyn Storage::write`].
+    pub async fn commit<T, E>(
+        &self,
+        write: impl FnOnce(&dyn WriteTx) -> Result<T, E> + Send + 'static,
+    ) -> Result<(T, Flush), E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (job, slot) = filling(write);
+        let committed = self.commit_job(job).await;
+        outcome(&slot, committed)
+    }
+}
+
+/// Where a write job leaves the result of its closure.
+type Slot<T, E> = Arc<Mutex<Option<Result<T, E>>>>;
+
+/// A job that keeps its changes if `write` succeeds.
+fn filling<T, E>(
+    write: impl FnOnce(&dyn WriteTx) -> Result<T, E> + Send + 'static,
+) -> (WriteJob, Slot<T, E>)
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    let slot = Arc::new(Mutex::new(None));
+    let fill = Arc::clone(&slot);
+    let job: WriteJob = Box::new(move |tx| {
+        let result = write(tx);
+        let verdict = if result.is_ok() { Verdict::Commit } else { Verdict::Rollback };
+        *fill.lock() = Some(result);
+        verdict
+    });
+    (job, slot)
+}
+
+/// What a write came to: what its closure returned, and what the backend answered.
+fn outcome<T, E: From<Error>, A>(slot: &Slot<T, E>, answer: Result<A>) -> Result<(T, A), E> {
+    match (answer, slot.lock().take()) {
+        // The closure's own refusal is the better explanation.
+        (_, Some(Err(error))) => Err(error),
+        (Err(error), _) => Err(error.into()),
+        (Ok(answer), result) => {
+            let result = result.expect("a backend runs a write job before it answers Ok");
+            result.map(|result| (result, answer))
         }
     }
 }

@@ -134,6 +134,24 @@ impl Run {
     }
 }
 
+/// The queue at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Pending runs that are due, oldest first.
+    pub waiting: Vec<Waiting>,
+    /// Number of running runs.
+    pub running: u64,
+}
+
+/// A run that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// When it became due.
+    pub since: Timestamp,
+    /// Whether another run of its thread goes first.
+    pub is_blocked: bool,
+}
+
 /// Reads of runs. A run is visible when its thread is. Methods without a scope serve the queue, which sees all.
 pub trait Read {
     /// One run of a thread.
@@ -163,6 +181,9 @@ pub trait Read {
 
     /// When the next pending run that is not yet due becomes due.
     fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;
+
+    /// How many run, and who waits since when. For figures about the server: no scope.
+    fn queue(&self, now: Timestamp) -> Result<Queue>;
 
     /// All runs that are marked running: what a dead process left behind.
     fn running_runs(&self) -> Result<Vec<Run>>;

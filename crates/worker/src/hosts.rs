@@ -4,7 +4,9 @@ use std::{any::Any, sync::Arc};
 
 use agent_server_domain::{
     Error,
-    ports::{Answer, EmbedOrder, Embedded, GraphHost, GraphInfo, Question, RunOrder, Slot},
+    ports::{
+        Answer, EmbedOrder, Embedded, GraphHost, GraphInfo, Question, RunOrder, Slot, WorkerFigures,
+    },
 };
 use agent_server_storage::runs::Lease;
 use async_trait::async_trait;
@@ -76,6 +78,10 @@ impl GraphHost for Hosts {
         for host in &self.hosts {
             host.cancel(lease);
         }
+    }
+
+    fn workers(&self) -> Vec<WorkerFigures> {
+        self.hosts.iter().flat_map(|host| host.workers()).collect()
     }
 
     async fn ask(&self, graph_id: &str, question: Question) -> Result<Answer, Error> {

@@ -11,7 +11,7 @@ use agent_server_domain::{
     Error,
     ports::{
         Answer, EmbedOrder, Embedded, Ending, GraphHost, GraphInfo, GraphStatus, Outcome, Question,
-        RunOrder, RunSink, Slot,
+        RunOrder, RunSink, Slot, WorkerFigures,
     },
 };
 use agent_server_storage::runs::Lease;
@@ -239,6 +239,12 @@ impl GraphHost for Pool {
     fn cancel(&self, lease: Lease) {
         let workers = self.0.workers.lock();
         workers.iter().any(|worker| worker.cancel(lease));
+    }
+
+    fn workers(&self) -> Vec<WorkerFigures> {
+        let room = self.0.options.jobs_per_worker;
+        let workers = self.0.workers.lock().clone();
+        workers.iter().map(|worker| worker.figures(room)).collect()
     }
 
     async fn ask(&self, graph_id: &str, question: Question) -> Result<Answer, Error> {

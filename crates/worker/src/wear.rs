@@ -16,6 +16,16 @@ impl Wear {
         Self { pid, max_runs, max_bytes }
     }
 
+    /// The process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Memory that it occupies, bytes.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        memory(self.pid)
+    }
+
     /// Whether a worker that has started so many runs is to be replaced.
     pub(crate) fn is_reached(&self, runs: u64) -> bool {
         self.max_runs.is_some_and(|max| runs >= max)

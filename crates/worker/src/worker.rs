@@ -14,7 +14,7 @@ use std::{
 
 use agent_server_domain::{
     Error,
-    ports::{Answer, EmbedOrder, Ending, Outcome, Question, RunOrder, RunSink},
+    ports::{Answer, EmbedOrder, Ending, Outcome, Question, RunOrder, RunSink, WorkerFigures},
 };
 use agent_server_storage::runs::Lease;
 use parking_lot::Mutex;
@@ -89,6 +89,18 @@ impl Worker {
             killed: CancellationToken::new(),
             gone: AtomicBool::new(false),
             changes: Notify::new(),
+        }
+    }
+
+    /// How it stands; `room` is how many runs it may be given.
+    pub(crate) fn figures(&self, room: usize) -> WorkerFigures {
+        WorkerFigures {
+            index: self.index,
+            pid: self.wear.pid(),
+            room: if self.is_usable() { room } else { 0 },
+            runs: self.load.load(Ordering::Relaxed),
+            memory_bytes: self.wear.memory(),
+            loop_lag_ms: self.pulse.lag().as_secs_f64() * 1e3,
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Http {
     pub(crate) default_port: u16,
     /// Largest request body, bytes.
     pub(crate) max_body_bytes: usize,
+    /// What the names of metrics begin with.
+    pub(crate) metric_prefix: String,
 }
 
 impl Http {
@@ -41,6 +43,11 @@ impl Http {
                 ],
                 || 300 << 20,
             ),
+            metric_prefix: from
+                .env
+                .get(upstream::METRIC_PREFIX)
+                .unwrap_or(agent_server_server::metrics::PREFIX)
+                .to_owned(),
         })
     }
 

@@ -17,6 +17,7 @@ behaviours! {
     health_check_root: root_answers_like_ok;
     server_info: version_is_the_one_that_we_are_compatible_with;
     get_openapi: document_is_served_with_the_configured_graphs;
+    get_metrics: figures_come_in_two_formats;
     get_docs: page_needs_no_other_server;
 }
 
@@ -98,6 +99,40 @@ async fn document_is_served_with_the_configured_graphs(session: &Session) -> Res
         ensure!(known, "{schema} does not name {}", session.graph_id);
     }
     ensure!(served == *agent_server_api::document(), "the document is not the one that is served");
+    Ok(())
+}
+
+async fn figures_come_in_two_formats(session: &Session) -> Result<()> {
+    // One request that is counted, by the path of the document.
+    session.send(&Request::to("count_threads")?.body(json!({}))).await?;
+    let json = session.call(Request::to("get_metrics")?.query("format", "json")).await?;
+    let requests = json["api"]["http_requests_total"].as_array().cloned().unwrap_or_default();
+    let counted = |path: &str| requests.iter().find(|request| request["path"] == path).cloned();
+    let count = counted("/threads/count").unwrap_or_default();
+    ensure!(
+        count["method"] == "POST" && count["status"] == 200 && count["count"].as_i64() > Some(0),
+        "the request is not counted: {json}"
+    );
+    ensure!(counted("/metrics").is_none(), "looking at the figures changes them: {json}");
+    ensure!(json["queue"]["n_pending"].is_u64(), "no queue: {json}");
+    for query in [None, Some("anything")] {
+        let request = Request::to("get_metrics")?;
+        let request = match query {
+            Some(format) => request.query("format", format),
+            None => request,
+        };
+        let answer = session.send(&request).await?;
+        ensure!(answer.header("content-type") == Some("text/plain; charset=utf-8"), "not text");
+        let text = String::from_utf8(answer.body)?;
+        for line in [
+            r#"lg_api_http_requests_total{method="POST",path="/threads/count",status="200"} "#,
+            r#"lg_api_http_requests_latency_count{method="POST",path="/threads/count"} "#,
+            "lg_api_num_pending_runs ",
+            "process_resident_memory_bytes ",
+        ] {
+            ensure!(text.lines().any(|found| found.starts_with(line)), "{line} is missing: {text}");
+        }
+    }
     Ok(())
 }
 

@@ -67,11 +67,14 @@ impl Selection {
 pub(super) struct Cancelled {
     lease: Lease,
     was_running: bool,
+    /// What the run has become, for figures.
+    status: RunStatus,
 }
 
 impl Cancelled {
-    pub(super) fn of(run: &Run) -> Self {
-        Self { lease: run.lease(), was_running: run.status == RunStatus::Running }
+    /// `run` as it was, and its status now.
+    pub(super) fn of(run: &Run, status: RunStatus) -> Self {
+        Self { lease: run.lease(), was_running: run.status == RunStatus::Running, status }
     }
 }
 
@@ -83,7 +86,7 @@ pub(super) fn decide(
     reason: &str,
     now: Timestamp,
 ) -> Result<Cancelled> {
-    let (thread, cancelled) = (run.thread_id, Cancelled::of(&run));
+    let (thread, cancelled) = (run.thread_id, Cancelled::of(&run, RunStatus::Interrupted));
     let expected = (run.status, run.attempt);
     if !tx.update_run_if(run.run_id, expected, RunStatus::Interrupted, run.attempt, now)? {
         return Err(Error::NotFound(ALL_OVER.into()));
@@ -173,7 +176,7 @@ impl Domain {
                         match tx.get_run(&Scope::Unrestricted, run.thread_id, run.run_id)? {
                             Some(run) => decide(tx, run, action, &reason, now),
                             // It went away with the temporary thread of a run before it.
-                            None => Ok(Cancelled::of(&run)),
+                            None => Ok(Cancelled::of(&run, RunStatus::Interrupted)),
                         }
                     })
                     .collect::<Result<Vec<_>>>()
@@ -266,7 +269,9 @@ impl Domain {
     /// Carries out a committed cancel.
     pub(super) fn after_cancel(&self, cancelled: &Cancelled) {
         if cancelled.was_running {
-            self.0.buffers.close(cancelled.lease);
+            if let Some(buffer) = self.0.buffers.close(cancelled.lease) {
+                buffer.measure_end(cancelled.status);
+            }
             self.host().cancel(cancelled.lease);
         }
         self.close_stream(cancelled.lease.run_id, cancelled.lease.thread_id);
@@ -280,6 +285,6 @@ impl Domain {
             let event = Event { name: "error".into(), data: data.get().to_owned().into() };
             self.0.streams.push(run.run_id, self.now(), event);
         }
-        self.after_cancel(&Cancelled::of(run));
+        self.after_cancel(&Cancelled::of(run, RunStatus::Interrupted));
     }
 }

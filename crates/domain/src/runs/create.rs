@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Caller, Domain, Error, Result,
     assistants::{configurable, default_assistant_id, refuse_both},
+    measure,
     ports::{RunOrder, Slot},
     stream::{From, Listener},
     threads::fresh_thread,
@@ -177,7 +178,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Commits the runs in one transaction, then starts those that were claimed.
+    /// Commits the runs in one transaction, starts those that were claimed, and returns when all are durable.
     async fn create_prepared(&self, prepared: Vec<Prepared>) -> Result<Vec<Created>> {
         let (mut plans, mut slots, mut listeners) = (vec![], vec![], vec![]);
         // Whether a thread is made that has a lifetime for the sake of replays.
@@ -194,9 +195,9 @@ impl Domain {
             plans.push(plan);
         }
         let graphs = self.graphs();
-        let decided = self
+        let (decided, flush) = self
             .storage()
-            .write(move |tx| {
+            .commit(move |tx| {
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
                 plans.into_iter().map(|plan| plan.decide(tx, &known)).collect::<Result<Vec<_>>>()
             })
@@ -215,7 +216,7 @@ impl Domain {
                 self.after_cancel(cancelled);
             }
             match (decided.order, slot) {
-                (Some(order), Some(slot)) => self.launch(slot, order),
+                (Some(order), Some(slot)) => self.launch(slot, order, decided.run.created_at),
                 (_, slot) => {
                     drop(slot);
                     self.0.wake.notify_one();
@@ -223,6 +224,8 @@ impl Domain {
             }
             created.push(Created { run: decided.run, listener });
         }
+        // The graph begins meanwhile; the caller hears of the run only when it cannot be lost any more.
+        flush.await?;
         Ok(created)
     }
 
@@ -393,10 +396,11 @@ impl Plan {
 }
 
 impl Domain {
-    /// Makes the log of a run if need be, announces the attempt and hands it to the host.
-    pub(super) fn launch(&self, slot: Box<dyn Slot>, order: RunOrder) {
+    /// Announces an attempt of a run that was due at `due`, and hands it to the host.
+    pub(super) fn launch(&self, slot: Box<dyn Slot>, order: RunOrder, due: Timestamp) {
         let lease = order.lease;
-        self.0.buffers.open(lease, order.temporary);
+        measure::started(&order.graph_id, lease.attempt, due, self.now());
+        self.0.buffers.open(lease, &order.graph_id, order.temporary);
         let data =
             serde_json::json!({"run_id": lease.run_id.to_string(), "attempt": lease.attempt});
         let event = crate::ports::Event { name: "metadata".into(), data: data.to_string().into() };

@@ -10,6 +10,7 @@ use agent_server_storage::{
 use super::kwargs;
 use crate::{
     Domain, Error, Result,
+    measure::{self, Repair},
     ports::{Ending, GraphStatus, Outcome, RunOrder},
 };
 
@@ -83,6 +84,7 @@ impl Domain {
             })
             .await?;
         if requeued > 0 {
+            measure::repaired(Repair::Server, requeued);
             tracing::info!(runs = requeued, "runs of an earlier process are taken up again");
         }
         Ok(())
@@ -154,11 +156,12 @@ impl Domain {
         };
         let Some(slot) = slot else { return Ok(Start::NoRoom) };
         let resumable = kwargs::is_resumable(&run.kwargs);
-        let (run_id, thread_id, now) = (run.run_id, run.thread_id, self.now());
-        let order = self.storage().write(move |tx| claim(tx, run, now)).await?;
+        let (run_id, thread_id, due, now) = (run.run_id, run.thread_id, run.created_at, self.now());
+        // Nobody waits for the flush: a claim that is lost with the power is made again by the next start.
+        let (order, _) = self.storage().commit(move |tx| claim(tx, run, now)).await?;
         let Some(order) = order else { return Ok(Start::Late) };
         self.0.streams.open(run_id, thread_id, resumable);
-        self.launch(slot, order);
+        self.launch(slot, order, due);
         Ok(Start::Done)
     }
 
@@ -207,7 +210,7 @@ impl Domain {
         if claimed {
             let resumable = kwargs::is_resumable(&run.kwargs);
             self.0.streams.open(run.run_id, run.thread_id, resumable);
-            self.0.buffers.open(lease, run.temporary);
+            self.0.buffers.open(lease, &run.graph_id, run.temporary);
             let outcome = Outcome { ending: Ending::Error { error, message }, live: None };
             self.end_attempt(lease, outcome).await;
         }

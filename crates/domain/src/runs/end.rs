@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{early::EarlyEnd, sink::Gathered, stop::uncounted};
 use crate::{
     Domain, Error, Result,
+    measure::{self, Repair},
     ports::{Ending, Event, LiveState, Outcome},
     state::head_view,
     stream::{self, Log, Logged},
@@ -31,8 +32,17 @@ enum Verdict {
 }
 
 impl Verdict {
+    /// The run's last status; `None` if it goes on.
+    fn status(&self) -> Option<RunStatus> {
+        match self {
+            Self::Over(status, _) => Some(*status),
+            Self::Early(why) => Some(why.status),
+            Self::Again | Self::TakenBack => None,
+        }
+    }
+
     fn is_over(&self) -> bool {
-        matches!(self, Self::Over(..) | Self::Early(_))
+        self.status().is_some()
     }
 
     /// What the thread says of the run.
@@ -136,11 +146,10 @@ impl End {
     /// `false` if the lease is not held any more: then nothing changes.
     fn commit(self, tx: &dyn WriteTx) -> Result<bool> {
         let Lease { run_id, thread_id, attempt } = self.lease;
-        let (status, count) = match &self.verdict {
-            Verdict::Over(status, _) => (*status, attempt),
-            Verdict::Early(why) => (why.status, attempt),
-            Verdict::Again => (RunStatus::Pending, attempt),
-            Verdict::TakenBack => (RunStatus::Pending, uncounted(self.lease)),
+        let status = self.verdict.status().unwrap_or(RunStatus::Pending);
+        let count = match self.verdict {
+            Verdict::TakenBack => uncounted(self.lease),
+            _ => attempt,
         };
         let expected = (RunStatus::Running, attempt);
         if !tx.update_run_if(run_id, expected, status, count, self.now)? {
@@ -198,6 +207,10 @@ impl Domain {
             if let Some(cause) = broken {
                 ending = Ending::Lost(format!("Its state could not be saved: {cause}"));
             }
+            let repair = match ending {
+                Ending::Moved => Repair::Moved,
+                _ => Repair::Attempt,
+            };
             // Before the commit, after which the run may be claimed again.
             self.0.apart.note(lease.run_id, &ending);
             let stopping = self.0.draining.is_cancelled();
@@ -206,6 +219,7 @@ impl Domain {
                 _ => judge(ending, lease, self.0.options.max_attempts, stopping),
             };
             let (over, early) = (verdict.is_over(), matches!(verdict, Verdict::Early(_)));
+            let status = verdict.status();
             let now = self.now();
             let last = self.last_events(lease.run_id, &verdict, now);
             let kept = log.as_deref().filter(|log| log.is_resumable());
@@ -224,6 +238,12 @@ impl Domain {
             let committed = self.storage().write(move |tx| end.commit(tx)).await;
             if let (Ok(true), Some(log)) = (&committed, kept) {
                 log.saved(count);
+            }
+            if let Ok(true) = committed {
+                match status {
+                    Some(status) => buffer.measure_end(status),
+                    None => measure::repaired(repair, 1),
+                }
             }
             let _ = buffer.ended_early.set(early && matches!(committed, Ok(true)));
             committed.map(|held| (held, over, last))

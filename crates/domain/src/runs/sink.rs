@@ -9,7 +9,7 @@ use std::{
 use agent_server_storage::{
     Cost, RawJson, RunId, ThreadId,
     checkpoints::{CheckpointTuple, SaverOp},
-    runs::Lease,
+    runs::{Lease, RunStatus},
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::early::EarlyEnd;
 use crate::{
-    Domain, Error, Inner, Result,
+    Domain, Error, Inner, Result, measure,
     ports::{Event, Outcome, RunSink, StoreAnswer, StoreOp},
     stream::Save,
 };
@@ -37,6 +37,7 @@ pub(super) struct Gathered {
 
 /// The buffer of one attempt.
 pub(super) struct Buffer {
+    graph_id: String,
     /// Whether the thread goes away with the run.
     pub(super) temporary: bool,
     /// When the attempt began.
@@ -60,8 +61,9 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn open(&self, lease: Lease, temporary: bool) {
+    pub(super) fn open(&self, lease: Lease, graph_id: &str, temporary: bool) {
         let buffer = Buffer {
+            graph_id: graph_id.to_owned(),
             temporary,
             opened: Instant::now(),
             early: OnceLock::new(),
@@ -103,6 +105,13 @@ impl Buffers {
     /// The attempts in progress.
     pub(super) fn attempts(&self) -> &TaskTracker {
         &self.attempts
+    }
+}
+
+impl Buffer {
+    /// Counts the end of the run with this attempt.
+    pub(super) fn measure_end(&self, status: RunStatus) {
+        measure::ended(&self.graph_id, status, self.opened.elapsed());
     }
 }
 

@@ -24,7 +24,7 @@ fn expire(tx: &dyn WriteTx, lease: Lease, now: Timestamp) -> Result<Option<Cance
     if !tx.update_run_if(run_id, expected, RunStatus::Timeout, attempt, now)? {
         return Ok(None);
     }
-    let cancelled = Cancelled::of(&run);
+    let cancelled = Cancelled::of(&run, RunStatus::Timeout);
     if vanishes(&run) {
         tx.delete_thread(all, thread_id)?;
         return Ok(Some(cancelled));

@@ -19,12 +19,16 @@ impl Domain {
     /// Listens to a run that has a log.
     pub(crate) fn listen_to(&self, log: Arc<Log>, from: From) -> Listener {
         let archive = log.is_resumable().then(|| self.archive());
-        Listener::new(log, from, archive)
+        self.listener(log, from, archive)
+    }
+
+    fn listener(&self, log: Arc<Log>, from: From, archive: Option<Archive>) -> Listener {
+        Listener::new(log, from, archive, Arc::clone(&self.0.clock))
     }
 
     /// What an ended resumable run has sent after an event.
     pub(crate) fn replay(&self, thread: ThreadId, run: RunId, from: From) -> Listener {
-        Listener::new(Arc::new(Log::over(thread, run)), from, Some(self.archive()))
+        self.listener(Arc::new(Log::over(thread, run)), from, Some(self.archive()))
     }
 
     /// Follows a thread: the events of all its runs, those to come included, from now on or after `last_event_id` where
@@ -50,7 +54,7 @@ impl Domain {
             }
         }
         let from = after.map_or(From::Now, From::After);
-        Ok(Listener::new(log, from, Some(self.archive())))
+        Ok(self.listener(log, from, Some(self.archive())))
     }
 
     /// Saves what a resumable run has sent and what is not saved yet.

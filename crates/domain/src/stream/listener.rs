@@ -11,7 +11,7 @@ use super::{
     Logged,
     log::{Log, Look, Subject},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, measure, ports::Clock};
 
 /// Bytes of stored events that are read at a time.
 const PAGE_BYTES: usize = 1 << 20;
@@ -40,10 +40,16 @@ pub struct Listener {
     /// The last event that was given.
     position: EventId,
     archive: Option<Archive>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Listener {
-    pub(super) fn new(log: Arc<Log>, from: From, archive: Option<Archive>) -> Self {
+    pub(super) fn new(
+        log: Arc<Log>,
+        from: From,
+        archive: Option<Archive>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let last = log.last();
         let position = match from {
             From::Start => EventId::MIN,
@@ -51,7 +57,7 @@ impl Listener {
             // One that was never given out must not hide what comes.
             From::After(id) => id.min(last),
         };
-        Self { log, position, archive }
+        Self { log, position, archive, clock }
     }
 
     /// Whether events carry ids on the wire: those of resumable runs and those of threads do.
@@ -65,13 +71,19 @@ impl Listener {
     /// # Errors
     /// Stored events could not be read.
     pub async fn next(&mut self, into: &mut Vec<Logged>) -> Result<bool> {
+        let known = into.len();
         loop {
             let changed = self.log.changed.notified();
             tokio::pin!(changed);
             // Registered before looking, so that no event between the look and the wait is missed.
             changed.as_mut().enable();
             match self.log.look(&mut self.position, into, self.archive.is_some()) {
-                Look::Given => return Ok(true),
+                Look::Given => {
+                    if let Some(oldest) = into.get(known) {
+                        measure::given(oldest.id, self.clock.now());
+                    }
+                    return Ok(true);
+                }
                 Look::Over => return Ok(false),
                 Look::Nothing => changed.await,
                 Look::Behind(floor) => {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{From, Listener, Log, Logged, Save, Streams, log::Look, parse_id};
-use crate::ports::Event;
+use crate::ports::{Clock, Event};
 
 const RUN: RunId = RunId(Uuid::nil());
 const THREAD: ThreadId = ThreadId(Uuid::nil());
@@ -22,8 +22,17 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_timestamp_millis(millis).expect("in range")
 }
 
+/// A clock that stands still.
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        at(0)
+    }
+}
+
 fn listener(log: &Arc<Log>, from: From) -> Listener {
-    Listener::new(Arc::clone(log), from, None)
+    Listener::new(Arc::clone(log), from, None, Arc::new(Stopped))
 }
 
 async fn next(listener: &mut Listener) -> Vec<Logged> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use agent_server_api::{types, *};
 
 use super::{Api, Result};
-use crate::{API_VERSION, docs, not_implemented};
+use crate::{API_VERSION, docs, metrics};
 
 impl System for Api {
     async fn health_check(
@@ -70,10 +70,15 @@ impl System for Api {
 
     async fn get_metrics(
         &self,
-        cx: Context,
-        _query: GetMetricsQuery,
+        _cx: Context,
+        query: GetMetricsQuery,
     ) -> Result<GetMetricsResponse> {
-        Err(not_implemented::operation(&cx))
+        let figures = self.domain.figures().await?;
+        if query.format.as_deref() == Some("json") {
+            return Ok(GetMetricsResponse::Ok(metrics::json(&figures).into()));
+        }
+        let text = metrics::prometheus(&figures, &self.options.metric_prefix);
+        Ok(GetMetricsResponse::Plain(Raw::new(text)))
     }
 }
 

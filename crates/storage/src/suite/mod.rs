@@ -42,6 +42,7 @@ macro_rules! storage_suite {
             runs: inserted_comes_back, list_is_newest_first, update_if_refuses_stale_attempts, inflight_runs_are_oldest_first,
                 inflight_runs_of_all_threads, inflight_runs_of_assistant, scope_of_the_thread_decides, delete_removes;
             queue: claimable_is_one_per_thread, claimable_skips_busy_threads, claimable_waits_for_its_time,
+                queue_tells_who_waits_and_who_is_blocked,
                 claimable_is_oldest_first, running_runs_are_found;
             checkpoints: newest_is_the_head, saving_twice_is_saving_once, writes_may_come_before_their_checkpoint,
                 special_writes_replace_others_stay, writes_are_in_order, records_show_rendered_parts, records_filter,

@@ -3,7 +3,7 @@
 use super::{add_threads, at, run, run_id, write};
 use crate::{
     Result, Storage, Timestamp, WriteTx,
-    runs::{Run, RunStatus},
+    runs::{Queue, Run, RunStatus, Waiting},
 };
 
 fn claimable(tx: &dyn WriteTx, now: Timestamp, limit: u32) -> Result<Vec<u128>> {
@@ -83,6 +83,24 @@ pub async fn running_runs_are_found(storage: &dyn Storage) {
         tx.insert_run(&running)?;
         tx.insert_run(&Run { status: RunStatus::Timeout, ..run(3, 3) })?;
         assert_eq!(tx.running_runs()?, [running]);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn queue_tells_who_waits_and_who_is_blocked(storage: &dyn Storage) {
+    add_threads(storage, 3).await;
+    write(storage, |tx| {
+        assert_eq!(tx.queue(at(100))?, Queue::default());
+        tx.insert_run(&Run { status: RunStatus::Running, attempt: 1, ..run(1, 1) })?;
+        tx.insert_run(&run(2, 1))?;
+        tx.insert_run(&run(3, 2))?;
+        tx.insert_run(&run(4, 2))?;
+        tx.insert_run(&Run { status: RunStatus::Success, ..run(5, 3) })?;
+        tx.insert_run(&run(50, 3))?;
+        let waiting = |since, is_blocked| Waiting { since: at(since), is_blocked };
+        let expected = vec![waiting(2, true), waiting(3, false), waiting(4, true)];
+        assert_eq!(tx.queue(at(49))?, Queue { waiting: expected, running: 1 });
         Ok(())
     })
     .await;

@@ -1,11 +1,12 @@
 //! Whether a worker's event loop runs: asked as long as there is work, so that new runs go to workers that answer.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
-    time::Duration,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 use agent_server_domain::ports::RunSink;
+use parking_lot::Mutex;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Worker;
@@ -27,9 +28,11 @@ pub(super) fn looks() -> Interval {
 /// What is known of a worker's event loop.
 #[derive(Default)]
 pub(crate) struct Pulse {
-    /// Whether a question is open, and how many looks since.
-    asked: AtomicBool,
+    /// When the open question was asked, and how many looks since.
+    asked: Mutex<Option<Instant>>,
     missed: AtomicU32,
+    /// How long the last answer took.
+    took: Mutex<Duration>,
 }
 
 impl Pulse {
@@ -38,9 +41,17 @@ impl Pulse {
         self.missed.load(Ordering::Relaxed) >= MISSED
     }
 
+    /// How long the last answer took, or the next has taken so far.
+    pub(crate) fn lag(&self) -> Duration {
+        let waits = self.asked.lock().map(|asked| asked.elapsed()).unwrap_or_default();
+        waits.max(*self.took.lock())
+    }
+
     /// The worker has answered.
     pub(super) fn answered(&self, sink: &dyn RunSink) {
-        self.asked.store(false, Ordering::Relaxed);
+        if let Some(asked) = self.asked.lock().take() {
+            *self.took.lock() = asked.elapsed();
+        }
         if self.missed.swap(0, Ordering::Relaxed) >= MISSED {
             // It has room again.
             sink.slot_freed();
@@ -56,12 +67,14 @@ impl Worker {
             (jobs.look(), jobs.is_idle())
         };
         let pulse = &self.pulse;
-        if pulse.asked.load(Ordering::Relaxed) {
+        let mut asked = pulse.asked.lock();
+        if asked.is_some() {
             pulse.missed.fetch_add(1, Ordering::Relaxed);
         } else if !is_idle {
-            pulse.asked.store(true, Ordering::Relaxed);
+            *asked = Some(Instant::now());
             self.sender.send(protocol::ping());
         }
+        drop(asked);
         if pulse.is_missing()
             && !waiting.is_empty()
             && let Some(pool) = self.pool.upgrade()
