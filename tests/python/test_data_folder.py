@@ -174,11 +174,16 @@ async def test_items_that_are_deleted_or_over_leave_no_byte(start_server, client
     assert len(vectors) == 2
     await client.store.delete_item(["a"], "deleted")
     await client.store.delete_item(["a", canary(2)], canary(3))
-    wait_until(lambda: not any(holds(server, canary(seed)) for seed in (1, 2, 3, 4)), "no file holds a byte of them", 30)
     with sqlite3.connect(server.data / "agent-server.db") as database:
-        assert database.execute("SELECT count(*) FROM item_vector").fetchone() == (0,)
-        assert database.execute("SELECT count(*) FROM item").fetchone() == (0,)
+        count = lambda table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        wait_until(lambda: count("item") == 0, "the item whose time is over is swept")
+        assert count("item_vector") == 0
     database.close()
-    # Numbers that are rare enough to be looked for by their bytes.
-    assert not any(vectors[1] in file.read_bytes() for file in server.data.iterdir() if file.is_file())
+    # The numbers of a vector are rare enough to be looked for by their bytes.
+    files = lambda: [file.read_bytes() for file in server.data.iterdir() if file.is_file()]
+    wait_until(
+        lambda: not any(holds(server, canary(seed)) for seed in (1, 2, 3, 4)) and not any(vectors[1] in file for file in files()),
+        "no file holds a byte of them",
+        30,
+    )
     assert doctor(server).stdout == f"{server.data}: sound\n"

@@ -173,7 +173,6 @@ async def test_a_wrong_selection_is_422(http, thread):
         ("POST", "/assistants/{assistant}/latest", {"version": 1}, "set_latest_assistant_version"),
         ("POST", "/runs/crons", {"assistant_id": "simple", "schedule": "* * * * *"}, "create_cron"),
         ("POST", "/runs/crons/search", {}, "search_crons"),
-        ("GET", "/metrics", None, "get_metrics"),
     ],
 )
 async def test_an_operation_of_a_later_version_says_so(http, thread, method, path, body, name):

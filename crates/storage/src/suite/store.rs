@@ -193,7 +193,7 @@ pub async fn expired_items_are_gone(storage: &dyn Storage) {
         // A namespace whose items have all expired is not listed.
         put_until(tx, 30, &labels("b"), "k", json!({}), Some(1))?;
         let listed = tx.list_namespaces(ANY, at(32), &NamespaceFilter::default(), ALL)?;
-        assert_eq!(listed, [a.clone()]);
+        assert_eq!(listed, std::slice::from_ref(&a));
         Ok(())
     })
     .await;
