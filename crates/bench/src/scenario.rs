@@ -145,7 +145,11 @@ async fn rows(target: &Target) -> Result<Rows> {
     Ok(Rows { thread, run })
 }
 
-pub(crate) async fn median_ms(target: &Target, rounds: usize, make: impl Fn() -> Vec<u8>) -> Result<f64> {
+pub(crate) async fn median_ms(
+    target: &Target,
+    rounds: usize,
+    make: impl Fn() -> Vec<u8>,
+) -> Result<f64> {
     let mut connection = Connection::open(target.address).await?;
     let mut times = vec![];
     for _ in 0..rounds {

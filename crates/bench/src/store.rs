@@ -44,12 +44,12 @@ pub(crate) async fn measure(target: &Target, effort: Effort, figures: &mut Figur
 async fn put_and_get(target: &Target, effort: Effort) -> Result<[f64; 2]> {
     let put = |number| {
         let value = json!({"text": "what a user once said", "kind": number % 10, "n": number});
-        let body = json!({"namespace": ["bench", "items"], "key": format!("k{number}"), "value": value});
+        let body =
+            json!({"namespace": ["bench", "items"], "key": format!("k{number}"), "value": value});
         request("PUT", "/store/items", Some(&body.to_string()))
     };
-    let get = |number| {
-        request("GET", &format!("/store/items?namespace=bench.items&key=k{number}"), None)
-    };
+    let get =
+        |number| request("GET", &format!("/store/items?namespace=bench.items&key=k{number}"), None);
     let puts: Vec<_> = (0..NAMES).map(put).collect();
     load::each(target.address, CONNECTIONS, puts.clone()).await?;
     let puts = load::run(target.address, CONNECTIONS, effort.load, puts).await?;

@@ -98,13 +98,15 @@ impl Read for Tx<'_> {
         condition.param(search.page.limit);
         condition.param(search.page.offset);
         // The order of an index, or of a sort (the plus keeps the index out).
-        let order = match (search.query, self.has_many(search.prefix)?) {
-            (Some(_), _) => "score DESC, updated_at DESC",
-            (None, true) => "updated_at DESC",
-            (None, false) => "+updated_at DESC",
+        let (table, order) = match search.query {
+            Some(_) => ("item", "score DESC, updated_at DESC"),
+            None if self.has_many(search.prefix)? => {
+                ("item INDEXED BY item_by_updated", "updated_at DESC")
+            }
+            None => ("item", "+updated_at DESC"),
         };
         let sql = format!(
-            "SELECT {COLUMNS}, {score} AS score FROM item{} \
+            "SELECT {COLUMNS}, {score} AS score FROM {table}{} \
              ORDER BY {order}, namespace, key LIMIT ? OFFSET ?",
             condition.sql(),
         );
