@@ -14,6 +14,7 @@ try:
 except ImportError as error:
     raise pytest.UsageError(f"{error.name} is not installed: run `cargo xtask env`") from None
 
+from support.auth import AuthServer
 from support.gate import Gate
 from support.names import Names
 from support.server import Server
@@ -122,3 +123,28 @@ def record(names: Names) -> Callable[[AsyncIterator], Awaitable[list[tuple[str, 
         return [(names(part.event), names(part.data)) async for part in stream]
 
     return record
+
+
+@pytest.fixture(scope="session")
+def auth(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[AuthServer]:
+    """The server of the project with authentication."""
+    if pytestconfig.getoption("--url"):
+        pytest.skip("needs a server of its own")
+    auth = AuthServer(tmp_path_factory.mktemp("auth"))
+    auth.server.start()
+    yield auth
+    auth.server.stop()
+
+
+@pytest.fixture(scope="session")
+async def alice(auth: AuthServer) -> AsyncIterator[langgraph_sdk.client.LangGraphClient]:
+    """The official client of alice."""
+    async with auth.client("alice") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+async def bob(auth: AuthServer) -> AsyncIterator[langgraph_sdk.client.LangGraphClient]:
+    """The official client of bob."""
+    async with auth.client("bob") as client:
+        yield client

@@ -162,7 +162,7 @@ async def test_a_thread_that_is_deleted_at_work_leaves_no_byte(start_server, gat
 
 
 async def test_items_that_are_deleted_or_over_leave_no_byte(start_server, client_of):
-    server = start_server(project=STORE_PROJECT, graph="memory")
+    server = start_server(config=STORE_PROJECT / "langgraph.json", graph="memory")
     client, _ = client_of(server)
     await client.store.put_item(["a"], "deleted", {"text": canary(1)})
     await client.store.put_item(["a", canary(2)], canary(3), {"text": "abc"})

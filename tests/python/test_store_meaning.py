@@ -15,7 +15,7 @@ from support.server import STORE_PROJECT, Server, binary
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("store"), project=STORE_PROJECT, graph="memory")
+    server = Server(tmp_path_factory.mktemp("store"), config=STORE_PROJECT / "langgraph.json", graph="memory")
     server.start()
     yield server
     server.stop()
@@ -216,20 +216,20 @@ async def test_a_value_that_few_programs_can_read_harms_no_graph(client, http, r
 
 
 def project(tmp_path: Path, **index) -> Path:
-    """The project with another index."""
+    """The settings of the project with another index, in a copy of it."""
     copy = shutil.copytree(STORE_PROJECT, tmp_path / "project")
     file = copy / "langgraph.json"
     settings = json.loads(file.read_text())
     settings["store"]["index"] |= index
     file.write_text(json.dumps(settings))
-    return copy
+    return file
 
 
 @pytest.mark.parametrize(
     ("embed", "best"), [("./embeddings.py:embed_async", "a"), ("./embeddings.py:letters", "b"), ("embeddings.py:embed", "a")]
 )
 async def test_functions_and_objects_embed(tmp_path, start_server, client_of, embed, best):
-    client, _ = client_of(start_server(project=project(tmp_path, embed=embed), graph="memory"))
+    client, _ = client_of(start_server(config=project(tmp_path, embed=embed), graph="memory"))
     await client.store.put_item(["n"], "a", {"text": "a"})
     await client.store.put_item(["n"], "b", {"text": "b"})
     assert (await ranked(client, "n", "a"))[0] == (best, 1.0)
@@ -248,7 +248,7 @@ async def test_functions_and_objects_embed(tmp_path, start_server, client_of, em
     ],
 )
 def test_an_index_that_cannot_work_ends_the_start(tmp_path, index, cause):
-    server = Server(tmp_path, project=project(tmp_path, **index), graph="memory")
+    server = Server(tmp_path, config=project(tmp_path, **index), graph="memory")
     command = [each for each in server.command() if each not in ("--no-reload", "--offline")]
     command[1] = "serve"
     ended = subprocess.run(command, capture_output=True, text=True, timeout=50, stdin=subprocess.DEVNULL)

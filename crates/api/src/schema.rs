@@ -28,8 +28,23 @@ pub(crate) fn standalone(document: &Value, component: &str) -> Value {
     if let Some(root) = root.as_object_mut() {
         root.insert("components".to_owned(), json!({ "schemas": needed }));
     }
+    drop_open_ends(&mut root);
     root.sort_all_objects();
     root
+}
+
+/// Removes `additionalProperties: true`, which says nothing, but makes the validator (jsonschema 0.44.1) forget `required`.
+fn drop_open_ends(schema: &mut Value) {
+    match schema {
+        Value::Object(keywords) => {
+            if keywords.get("additionalProperties") == Some(&Value::Bool(true)) {
+                keywords.shift_remove("additionalProperties");
+            }
+            keywords.values_mut().for_each(drop_open_ends);
+        }
+        Value::Array(values) => values.iter_mut().for_each(drop_open_ends),
+        _ => {}
+    }
 }
 
 fn collect_references(all: &Map<String, Value>, schema: &Value, found: &mut BTreeSet<String>) {

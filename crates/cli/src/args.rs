@@ -6,6 +6,12 @@ use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
 
 use crate::config::log::Level;
 
+mod auth;
+mod keys;
+
+pub(crate) use auth::AuthArgs;
+pub(crate) use keys::{CreateArgs, FolderArgs, KeysCommand};
+
 /// A self-hosted Agent Server: runs the graphs of a langgraph.json and serves the Agent Server API.
 #[derive(Debug, Parser)]
 #[command(name = "agent-server", version, about, max_term_width = 110)]
@@ -27,6 +33,9 @@ pub(crate) enum Command {
     Validate(ValidateArgs),
     /// Look a data folder over and list what is wrong in it; nothing is changed
     Doctor(DoctorArgs),
+    /// Make, list and revoke the API keys of a server, beside it or without it
+    #[command(subcommand)]
+    Keys(KeysCommand),
 }
 
 /// What `dev` takes: what every server takes, and what suits a workplace.
@@ -41,6 +50,9 @@ pub(crate) struct DevArgs {
     /// Never install anything: what the project needs must be there
     #[arg(long, env = "AGENT_SERVER_OFFLINE", value_parser = BoolishValueParser::new())]
     pub(crate) offline: bool,
+    /// Let requests that say they come from Studio pass without credentials; only on an address of this machine
+    #[arg(long, env = "AGENT_SERVER_TRUST_STUDIO", value_parser = BoolishValueParser::new())]
+    pub(crate) trust_studio: bool,
     /// Address of a LangGraph Studio; its link for this server is printed
     #[arg(long, value_name = "URL", env = "AGENT_SERVER_STUDIO_URL")]
     pub(crate) studio_url: Option<String>,
@@ -82,6 +94,9 @@ pub(crate) struct ServerArgs {
     /// Memory at which a worker process is replaced by a fresh one, MB; looked at when a run ends [default: never]
     #[arg(long, value_name = "MB", env = "AGENT_SERVER_WORKER_MAX_MEMORY_MB", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) worker_max_memory_mb: Option<u64>,
+    /// How long a handler of the project's authentication may take, seconds [default: 15]
+    #[arg(long, value_name = "SECONDS", env = "AGENT_SERVER_AUTH_TIMEOUT_SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) auth_timeout_seconds: Option<u64>,
     /// Least important level that is logged [default: info]
     #[arg(long, alias = "server-log-level", value_name = "LEVEL", env = "AGENT_SERVER_LOG_LEVEL")]
     pub(crate) log_level: Option<Level>,
@@ -109,6 +124,9 @@ pub(crate) struct ServerArgs {
     /// Most bytes of events that a run keeps in memory for its listeners [default: 67108864]
     #[arg(long, value_name = "BYTES", env = "AGENT_SERVER_LOG_BYTES")]
     pub(crate) log_bytes: Option<usize>,
+    /// Who may ask.
+    #[command(flatten)]
+    pub(crate) auth: AuthArgs,
 }
 
 /// What `validate` takes.

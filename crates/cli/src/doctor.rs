@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use agent_server_auth::keys::KeyFile;
 use agent_server_storage_sqlite::inspect;
 use anyhow::{Context as _, bail};
 
@@ -12,7 +13,8 @@ use crate::{banner::say, refusal::Result};
 /// Errors: there are some, or the folder cannot be read.
 pub(crate) fn run(folder: &Path) -> Result<()> {
     let shown = folder.display();
-    let findings = inspect(folder).with_context(|| format!("{shown} cannot be looked over"))?;
+    let mut findings = inspect(folder).with_context(|| format!("{shown} cannot be looked over"))?;
+    findings.extend(KeyFile::of(folder).list().err().map(|error| error.to_string()));
     for finding in &findings {
         say(format!("{}\n", finding.trim_end()));
     }

@@ -31,6 +31,10 @@ pub(crate) mod upstream {
     pub(crate) const PORT: &str = "PORT";
     /// Address of the server as others see it; stands in the metadata of runs.
     pub(crate) const LANGGRAPH_API_URL: &str = "LANGGRAPH_API_URL";
+    /// Which pages of other origins may call: the object of `http.cors`.
+    pub(crate) const CORS_CONFIG: &str = "CORS_CONFIG";
+    /// Origins whose pages may call, with commas between them; for where no object says it.
+    pub(crate) const CORS_ALLOW_ORIGINS: &str = "CORS_ALLOW_ORIGINS";
     /// Least important level that is logged.
     pub(crate) const LOG_LEVEL: &str = "LOG_LEVEL";
     /// One JSON object per log line.

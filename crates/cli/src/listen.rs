@@ -81,6 +81,7 @@ mod tests {
             default_port,
             max_body_bytes: 1,
             metric_prefix: String::new(),
+            cors: agent_server_server::Cors::default(),
         }
     }
 

@@ -5,11 +5,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
 
 mod args;
+mod auth;
 mod banner;
 mod config;
+mod data_folder;
 mod doctor;
 mod env;
 mod graphs;
+mod keys;
 mod late;
 mod listen;
 mod ports;
@@ -60,5 +63,6 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Validate(args) => validate::run(&args.config),
         Command::Doctor(args) => doctor::run(&args.data_dir),
+        Command::Keys(command) => keys::run(command),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use agent_server_domain::Domain;
+use agent_server_domain::{Domain, ports::Clock};
 use agent_server_storage_sqlite::Sqlite;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,13 +14,15 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     Mode,
     args::DevArgs,
+    auth::LateAuth,
     banner::{Banner, say},
     config::{Settings, find_project, project::Project, unsupported},
+    data_folder,
     env::Env,
     graphs::GraphHosts,
     listen,
     ports::{FreshIds, SystemClock},
-    refusal::Result,
+    refusal::{Refusal, Result},
     workers::{self, Workers},
 };
 
@@ -95,14 +97,29 @@ async fn serve(
     let mut signals = Signals::listen()?;
     let bound = listen::bind(&settings.http).await?;
     let storage = open_storage(&settings.data_dir)?;
-    let clock = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let built_in = built_in(&settings, &clock)?;
     let domain = Domain::new(storage, clock, Arc::new(FreshIds), settings.runs.clone());
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     domain.start(Arc::clone(&hosts.all)).await.context("the data cannot be used")?;
 
+    let auth = project.auth.is_some().then(|| Arc::new(LateAuth::new()));
     let options = agent_server_server::Options {
         max_body_bytes: settings.http.max_body_bytes,
         langgraph_version: workers::langgraph_version,
+        cors: settings.http.cors.clone(),
+        auth: agent_server_server::Auth {
+            authenticator: match &built_in {
+                Some(built_in) => Some(Arc::clone(built_in) as _),
+                None => auth.clone().map(|auth| auth as _),
+            },
+            authorizer: auth.clone().map(|auth| auth as _),
+            trusts_studio: trusts_studio(args, &project, &settings)?,
+            openapi: match &built_in {
+                Some(built_in) => Some(built_in.document()),
+                None => project.auth.as_ref().and_then(|auth| auth.openapi.clone()),
+            },
+        },
         metric_prefix: settings.http.metric_prefix.clone(),
     };
     let router = agent_server_server::router(domain.clone(), options);
@@ -120,7 +137,9 @@ async fn serve(
         workers: (settings.workers.processes, settings.workers.jobs_per_worker),
         studio_url: args.studio_url.as_deref(),
     });
-    if !settings.http.is_local() {
+    if let Some(built_in) = &built_in {
+        tracing::info!("whoever asks must show who they are: {}", built_in.describe());
+    } else if auth.is_none() && !settings.http.is_local() {
         tracing::warn!(
             "whoever can reach {} can run the graphs: nobody is asked who they are",
             bound.address
@@ -137,6 +156,7 @@ async fn serve(
         address: bound.address,
         sink: domain.sink(),
         hosts,
+        auth: auth.clone(),
     };
     let mut workers = AbortOnDropHandle::new(tokio::spawn(workers.run()));
 
@@ -170,6 +190,9 @@ async fn serve(
             domain.drain().await;
         }
         stop.cancel();
+        if let Some(auth) = &auth {
+            auth.shutdown().await;
+        }
         tokio::pin!(drained);
         // Who still waits after that waits for a worker, which is ended now.
         if tokio::time::timeout(SHORT_REQUESTS, &mut drained).await.is_ok() {
@@ -184,17 +207,40 @@ async fn serve(
     }
 }
 
-fn open_storage(folder: &Path) -> Result<Arc<Sqlite>> {
-    let is_new = !folder.exists();
-    let storage = Sqlite::open(folder, agent_server_storage_sqlite::Options::default())?;
-    if is_new {
-        // Data do not belong into a repository; who wants them there removes the file.
-        let ignore = folder.join(".gitignore");
-        if let Err(error) = std::fs::write(&ignore, "*\n") {
-            tracing::debug!("{}: {error}", ignore.display());
-        }
+/// Whether Studio is let in without credentials: where it was asked for, and nobody else can reach the server.
+fn trusts_studio(args: &DevArgs, project: &Project, settings: &Settings) -> Result<bool> {
+    if !args.trust_studio || project.auth.is_none() {
+        return Ok(false);
     }
-    Ok(storage)
+    if !settings.http.is_local() {
+        return Err(Refusal::usage(format!(
+            "--trust-studio lets everybody in who can reach the server; it is for addresses of this machine, not {}",
+            settings.http.host
+        ))
+        .into());
+    }
+    let is_refused = project.auth.as_ref().is_some_and(|auth| auth.refuses_studio);
+    if is_refused {
+        tracing::warn!("--trust-studio has no effect: the project sets auth.disable_studio_auth");
+    }
+    Ok(!is_refused)
+}
+
+fn open_storage(folder: &Path) -> Result<Arc<Sqlite>> {
+    data_folder::make(folder)?;
+    Ok(Sqlite::open(folder, agent_server_storage_sqlite::Options::default())?)
+}
+
+/// Built-in authentication, if it is asked for.
+fn built_in(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<agent_server_auth::Builtin>>> {
+    let Some(options) = &settings.auth else { return Ok(None) };
+    match agent_server_auth::Builtin::start(options, clock) {
+        Ok(builtin) => Ok(Some(Arc::new(builtin))),
+        Err(error) => Err(Refusal::usage(format!("nobody could be let in: {error}")).into()),
+    }
 }
 
 /// Requests to stop.

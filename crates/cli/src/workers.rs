@@ -10,10 +10,11 @@ use agent_server_domain::{
     ports::{GraphInfo, GraphStatus, RunSink},
     store::minutes,
 };
-use agent_server_worker::{GraphSpec, Options, Pool, StoreSpec};
+use agent_server_worker::{AuthSettings, CustomAuth, GraphSpec, Options, Pool, StoreSpec};
 
 use crate::{
     Mode,
+    auth::LateAuth,
     banner::{self, say},
     config::{Settings, langgraph_json, project::Project},
     env::{self, Env},
@@ -54,6 +55,8 @@ pub(crate) struct Workers {
     pub(crate) sink: Arc<dyn RunSink>,
     /// Where they are used.
     pub(crate) hosts: GraphHosts,
+    /// Where the project's authentication is used, if it has one.
+    pub(crate) auth: Option<Arc<LateAuth>>,
 }
 
 impl Workers {
@@ -65,7 +68,13 @@ impl Workers {
         // Before anything is loaded: what is saved while it loads is a change, too. Built-in graphs do not change.
         let follows = self.reload && self.project.file.is_some();
         let watch = follows.then(|| Watch::start(&self.project, &self.settings.data_dir));
-        let ((), graphs) = tokio::join!(self.start(), self.announce());
+        let started = async {
+            match (self.mode, self.start().await) {
+                (Mode::Serve, Err(cause)) => Err(Refusal::graphs(cause)),
+                _ => Ok(()),
+            }
+        };
+        let ((), graphs) = tokio::try_join!(started, async { Ok(self.announce().await) })?;
         let failed = |graph: &GraphInfo| matches!(graph.status, GraphStatus::Failed(_));
         if self.mode == Mode::Serve && graphs.iter().all(failed) {
             return Err(Refusal::graphs("no graph could be loaded").into());
@@ -83,21 +92,56 @@ impl Workers {
         std::future::pending().await
     }
 
-    /// Starts the Python workers, if the project needs any.
-    async fn start(&self) {
+    /// Starts the Python processes, if the project needs any. Errors: the project's authentication cannot be loaded.
+    async fn start(&self) -> Result<(), String> {
         if !self.project.needs_python() {
-            return;
+            return Ok(());
         }
-        match self.start_pool().await {
-            Ok(pool) => self.hosts.python.arrived(Arc::new(pool)),
+        let started = match self.options().await {
+            Ok(options) => self.start_auth(&options).and_then(|auth| {
+                // Without graphs in Python there is nothing for workers to do.
+                if options.graphs.is_empty() {
+                    return Ok((auth, None));
+                }
+                let pool = Pool::start(options, Arc::clone(&self.sink));
+                Ok((auth, Some(pool.map_err(|error| error.to_string())?)))
+            }),
+            Err(cause) => Err(cause),
+        };
+        match started {
+            Ok((auth, pool)) => {
+                if let Some(pool) = pool {
+                    self.hosts.python.arrived(Arc::new(pool));
+                }
+                match auth {
+                    Some(auth) => auth.loaded().await,
+                    None => Ok(()),
+                }
+            }
             Err(cause) => {
                 tracing::error!("{cause}");
                 self.hosts.python.failed(&cause);
+                if let Some(auth) = &self.auth {
+                    auth.failed();
+                }
+                Ok(())
             }
         }
     }
 
-    async fn start_pool(&self) -> Result<Pool, String> {
+    /// Starts the process of the project's authentication, if it has one.
+    fn start_auth(&self, options: &Options) -> Result<Option<Arc<CustomAuth>>, String> {
+        let (Some(auth), Some(late)) = (&self.project.auth, &self.auth) else { return Ok(None) };
+        let options = Options { auth: auth.source.python_spec(), ..options.clone() };
+        let limit = Duration::from_secs(self.settings.workers.auth_timeout_seconds);
+        let settings = AuthSettings { limit, ..auth.settings.clone() };
+        let started = CustomAuth::start(options, settings);
+        let auth = Arc::new(started.map_err(|error| error.to_string())?);
+        late.arrived(Arc::clone(&auth));
+        Ok(Some(auth))
+    }
+
+    async fn options(&self) -> Result<Options, String> {
         let wish = python::Wish {
             asked: self.settings.workers.python.as_deref(),
             project: &self.project,
@@ -117,7 +161,7 @@ impl Workers {
                 description: graph.description.clone(),
             })
         });
-        let options = Options {
+        Ok(Options {
             import_dirs: self.project.import_dirs(),
             env: self.project.env.clone(),
             python_path: self.env.get(env::PYTHONPATH).map(str::to_owned),
@@ -129,8 +173,7 @@ impl Workers {
             max_runs: self.settings.workers.max_runs,
             max_memory_bytes: self.settings.workers.max_memory_mb.map(|mb| mb << 20),
             ..Options::new(python.path, &self.project.directory, specs.collect())
-        };
-        Pool::start(options, Arc::clone(&self.sink)).map_err(|error| error.to_string())
+        })
     }
 
     /// What the config of every run says about this server.

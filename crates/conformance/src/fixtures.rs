@@ -111,7 +111,8 @@ impl<'a> Fixtures<'a> {
             "assistant" => self.session.assistant.clone(),
             "graph_id" => self.session.graph_id.clone(),
             "node" => self.session.node.clone(),
-            "new_id" | "cron_id" => new_id(),
+            "new_id" => new_id(),
+            "cron_id" => self.make_cron().await?,
             "assistant_id" => self.make_assistant().await?,
             "stateless_run_id" => self.make_stateless_run().await?,
             "thread_id" | "run_id" | "checkpoint_id" => return self.make_thread().await,
@@ -124,6 +125,11 @@ impl<'a> Fixtures<'a> {
     async fn make_assistant(&self) -> Result<String> {
         let body = json!({ "graph_id": self.session.graph_id, "name": "Conformance" });
         text(&self.session.call(Request::to("create_assistant")?.body(body)).await?, "assistant_id")
+    }
+
+    async fn make_cron(&self) -> Result<String> {
+        let body = json!({ "assistant_id": self.session.assistant, "schedule": "0 0 1 1 *" });
+        text(&self.session.call(Request::to("create_cron")?.body(body)).await?, "cron_id")
     }
 
     async fn make_stateless_run(&self) -> Result<String> {

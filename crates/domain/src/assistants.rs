@@ -59,6 +59,11 @@ pub struct Patch {
     pub description: Option<String>,
 }
 
+/// Whether the server made the assistant for a graph, as far as its metadata tell.
+pub(crate) fn is_system(assistant: &Assistant) -> bool {
+    assistant.metadata.get("created_by").and_then(Value::as_str) == Some("system")
+}
+
 /// The id of a graph's default assistant.
 pub fn default_assistant_id(graph_id: &str) -> AssistantId {
     Uuid::new_v5(&DEFAULT_ASSISTANTS, graph_id.as_bytes()).into()
@@ -112,7 +117,7 @@ impl Domain {
                 for graph in graphs.iter() {
                     let id = default_assistant_id(&graph.graph_id);
                     let name = graph.name.clone().unwrap_or_else(|| graph.graph_id.clone());
-                    let Some(mut known) = tx.get_assistant(&Scope::Unrestricted, id)? else {
+                    let Some(mut known) = tx.get_assistant(&Scope::server(), id)? else {
                         tx.insert_assistant(&default_assistant(graph, id, name, now))?;
                         continue;
                     };
@@ -131,7 +136,7 @@ impl Domain {
                     }
                     known.description.clone_from(&graph.description);
                     known.updated_at = now;
-                    tx.update_assistant(&Scope::Unrestricted, &known)?;
+                    tx.update_assistant(&Scope::server(), &known)?;
                 }
                 Ok(())
             })
@@ -151,6 +156,11 @@ impl Domain {
         })
     }
 
+    /// An id for an assistant, for who has to name it before it is created.
+    pub fn new_assistant_id(&self) -> AssistantId {
+        self.0.ids.random().into()
+    }
+
     /// Creates an assistant.
     ///
     /// # Errors
@@ -163,7 +173,7 @@ impl Domain {
         mirror(&mut config, &mut context, context_given);
         let now = self.now();
         let assistant = Assistant {
-            assistant_id: new.assistant_id.unwrap_or_else(|| self.0.ids.random().into()),
+            assistant_id: new.assistant_id.unwrap_or_else(|| self.new_assistant_id()),
             graph_id: new.graph_id,
             config,
             context,
@@ -174,7 +184,7 @@ impl Domain {
             created_at: now,
             updated_at: now,
         };
-        let scope = caller.scope.clone();
+        let scope = caller.assistants.clone();
         self.storage()
             .write(move |tx| {
                 let id = assistant.assistant_id;
@@ -193,12 +203,31 @@ impl Domain {
             .await
     }
 
+    /// Whether an assistant is one that the server made for a graph: everybody may run those.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn is_system_assistant(&self, id: AssistantId) -> Result<bool> {
+        if !self.is_default(id) {
+            return Ok(false);
+        }
+        let found = self.storage().read(Cost::Point, move |tx| {
+            tx.get_assistant(&Scope::server(), id).map_err(Error::from)
+        });
+        Ok(found.await?.is_some_and(|assistant| is_system(&assistant)))
+    }
+
+    /// Whether the id is that of a configured graph's default assistant.
+    pub(crate) fn is_default(&self, id: AssistantId) -> bool {
+        self.graphs().iter().any(|graph| default_assistant_id(&graph.graph_id) == id)
+    }
+
     /// One assistant.
     ///
     /// # Errors
     /// `NotFound`, also when its graph is no longer configured.
     pub async fn get_assistant(&self, caller: &Caller, id: AssistantId) -> Result<Assistant> {
-        let scope = caller.scope.clone();
+        let scope = caller.assistants.clone();
         let assistant = self
             .storage()
             .read(Cost::Point, move |tx| tx.get_assistant(&scope, id).map_err(Error::from))
@@ -224,7 +253,7 @@ impl Domain {
             self.known_graph(graph_id)?;
         }
         refuse_both(patch.config.as_ref().and_then(configurable), patch.context.as_ref())?;
-        let (scope, now) = (caller.scope.clone(), self.now());
+        let (scope, now) = (caller.assistants.clone(), self.now());
         self.storage()
             .write(move |tx| {
                 let mut assistant = tx.get_assistant(&scope, id)?.ok_or_else(|| not_there(id))?;
@@ -267,15 +296,23 @@ impl Domain {
         id: AssistantId,
         delete_threads: bool,
     ) -> Result<()> {
-        let scope = caller.scope.clone();
+        let (scope, thread_scope) = (caller.assistants.clone(), caller.threads.clone());
         let (inflight, threads) = self
             .storage()
             .read(Cost::Scan, move |tx| {
                 if tx.get_assistant(&scope, id)?.is_none() {
                     return Err(Error::NotFound(format!("Assistant with ID {id} not found")));
                 }
-                let threads = if delete_threads { threads_of(tx, &scope, id)? } else { vec![] };
-                Ok((tx.inflight_runs_of_assistant(id)?, threads))
+                let threads = match delete_threads {
+                    true => threads_of(tx, &thread_scope, id)?,
+                    false => vec![],
+                };
+                // Runs of others, on threads of theirs, are none of the caller's business.
+                let mut inflight = vec![];
+                for run in tx.inflight_runs_of_assistant(id)? {
+                    inflight.extend(tx.get_run(&thread_scope, run.thread_id, run.run_id)?);
+                }
+                Ok((inflight, threads))
             })
             .await?;
         for run in inflight {
@@ -285,7 +322,7 @@ impl Domain {
         for thread in threads {
             self.delete_thread(caller, thread).await?;
         }
-        let scope = caller.scope.clone();
+        let scope = caller.assistants.clone();
         self.storage()
             .write(move |tx| tx.delete_assistant(&scope, id).map_err(Error::from))
             .await?;
@@ -304,7 +341,7 @@ impl Domain {
         page: Page,
     ) -> Result<Found<Assistant>> {
         let filter = self.of_known_graphs(filter)?;
-        let scope = caller.scope.clone();
+        let scope = caller.assistants.clone();
         let wanted = Page { limit: page.limit + 1, ..page };
         let items = self
             .storage()
@@ -321,7 +358,7 @@ impl Domain {
     /// As [`Domain::search_assistants`].
     pub async fn count_assistants(&self, caller: &Caller, filter: Filter) -> Result<u64> {
         let filter = self.of_known_graphs(filter)?;
-        let scope = caller.scope.clone();
+        let scope = caller.assistants.clone();
         self.storage()
             .read(Cost::Scan, move |tx| tx.count_assistants(&scope, &filter).map_err(Error::from))
             .await
@@ -347,32 +384,50 @@ impl Domain {
     ) -> Result<(String, RawJson)> {
         let assistant = self.get_assistant(caller, id).await?;
         self.ready_graph(&assistant.graph_id)?;
-        let question = Question::Schemas { config: RawJson::of(&assistant.config) };
+        let question = Question::Schemas { config: config_for(caller, &assistant) };
         let answer = self.host().ask(&assistant.graph_id, question).await?;
         Ok((assistant.graph_id, answer.json))
     }
 
-    /// The drawable graph of an assistant; `id` may be a graph id.
+    /// The assistant whose graph is to be drawn; `text` may be a graph id.
     ///
     /// # Errors
-    /// `NotFound`, `Invalid` for text that is neither, or what the host says.
+    /// `Invalid` for text that is neither.
+    pub fn drawn_assistant(&self, text: &str) -> Result<AssistantId> {
+        if self.graph(text).is_some() {
+            return Ok(default_assistant_id(text));
+        }
+        Uuid::try_parse(text)
+            .map(Into::into)
+            .map_err(|_| Error::Invalid("Invalid assistant ID: must be a UUID".into()))
+    }
+
+    /// The drawable graph of an assistant.
+    ///
+    /// # Errors
+    /// `NotFound`, or what the host says.
     pub async fn assistant_drawing(
         &self,
         caller: &Caller,
-        id: &str,
+        id: AssistantId,
         xray: Xray,
     ) -> Result<RawJson> {
-        let id = match self.graph(id) {
-            Some(_) => default_assistant_id(id),
-            None => Uuid::try_parse(id)
-                .map_err(|_| Error::Invalid("Invalid assistant ID: must be a UUID".into()))?
-                .into(),
-        };
         let assistant = self.get_assistant(caller, id).await?;
         self.ready_graph(&assistant.graph_id)?;
-        let question = Question::Drawing { config: RawJson::of(&assistant.config), xray };
+        let question = Question::Drawing { config: config_for(caller, &assistant), xray };
         Ok(self.host().ask(&assistant.graph_id, question).await?.json)
     }
+}
+
+/// The assistant's config with the user in it.
+fn config_for(caller: &Caller, assistant: &Assistant) -> RawJson {
+    let mut config = assistant.config.clone();
+    if caller.user.is_some() {
+        let mut configurable = configurable(&config).cloned().unwrap_or_default();
+        caller.show_user(&mut configurable);
+        config.insert("configurable".into(), Value::Object(configurable));
+    }
+    RawJson::of(&config)
 }
 
 fn default_assistant(

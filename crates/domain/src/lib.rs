@@ -5,6 +5,8 @@
 
 pub mod assistants;
 pub mod auth;
+mod caller;
+pub mod crons;
 mod error;
 pub mod measure;
 pub mod ports;
@@ -21,6 +23,7 @@ use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use agent_server_storage as storage;
+pub use caller::Caller;
 pub use error::{Error, Result};
 
 use ports::{Clock, GraphHost, GraphInfo, GraphStatus, Ids};
@@ -63,17 +66,6 @@ impl Default for Options {
     }
 }
 
-/// Who asks: what a handler knows about the request that rules need.
-#[derive(Clone, Debug, Default)]
-pub struct Caller {
-    /// What the caller may touch.
-    pub scope: storage::Scope,
-    /// Who it is; `None` where nobody is asked.
-    pub user: Option<Arc<auth::User>>,
-    /// The request's id, kept in the config of runs it creates.
-    pub request_id: String,
-}
-
 /// A page of a search.
 #[derive(Clone, Debug)]
 pub struct Found<T> {
@@ -114,6 +106,8 @@ struct Inner {
     lifetimes: tokio::sync::Notify,
     /// Wakes the sweep of store items whose lifetime is over.
     item_lifetimes: tokio::sync::Notify,
+    /// Wakes the scheduler of crons.
+    crons: tokio::sync::Notify,
     /// Background tasks: saves in progress, the dispatcher, the sweep. Awaited at shutdown.
     tasks: TaskTracker,
     /// Cancelled when everything ends.
@@ -144,6 +138,7 @@ impl Domain {
             wake: tokio::sync::Notify::new(),
             lifetimes: tokio::sync::Notify::new(),
             item_lifetimes: tokio::sync::Notify::new(),
+            crons: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             draining: shutdown.child_token(),
             shutdown,
@@ -175,6 +170,8 @@ impl Domain {
         self.0.tasks.spawn(async move { domain.timeout_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.item_expiry_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.cron_loop().await });
         Ok(())
     }
 

@@ -4,12 +4,15 @@
 
 use serde_json::Value;
 
+use crate::auth::{self, Auth};
+
 /// Schemas whose `graph_id` names a configured graph.
 const WITH_GRAPH_ID: [&str; 5] =
     ["Assistant", "AssistantCreate", "AssistantPatch", "GraphSchema", "AssistantSearchRequest"];
 
-/// The document with the configured graphs listed where a graph id is expected.
-pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>) -> String {
+/// The document with the configured graphs listed where a graph id is expected, and with what the project says of its
+/// authentication.
+pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>, auth: &Auth) -> String {
     let mut document = agent_server_api::document().clone();
     let ids: Vec<Value> = graph_ids.map(Value::from).collect();
     for schema in WITH_GRAPH_ID {
@@ -17,6 +20,9 @@ pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>) -> String {
         if property.is_object() {
             property["enum"] = Value::Array(ids.clone());
         }
+    }
+    if let Some(openapi) = &auth.openapi {
+        auth::describe(&mut document, openapi);
     }
     document.to_string()
 }

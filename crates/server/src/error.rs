@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::json;
 
+use crate::auth::Refused;
+
 /// What a handler fails with.
 #[derive(Debug)]
 pub enum Error {
@@ -16,6 +18,8 @@ pub enum Error {
     Rejected(Rejection),
     /// The domain refused or failed.
     Domain(domain::Error),
+    /// Whoever decides what users may do said no.
+    Refused(domain::auth::Refusal),
 }
 
 impl From<Rejection> for Error {
@@ -39,6 +43,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let error = match self {
             Self::Rejected(rejection) => return rejection.into_response(),
+            Self::Refused(refusal) => return Refused(refusal).into_response(),
             Self::Domain(error) => error,
         };
         use domain::Error as E;

@@ -4,7 +4,9 @@
 //! Handlers are in [`api`], a file per tag of the document; [`error`] alone knows status codes, `sse` alone frames events.
 
 pub mod api;
+mod auth;
 mod convert;
+mod cors;
 mod disconnect;
 mod docs;
 pub mod error;
@@ -14,6 +16,8 @@ mod serve;
 mod sse;
 mod wait;
 
+use std::sync::Arc;
+
 use agent_server_domain::Domain;
 use axum::{
     Router,
@@ -22,12 +26,11 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderName, Method, header};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{Any, CorsLayer},
-};
+use http::{Method, header};
+use tower_http::catch_panic::CatchPanicLayer;
 
+pub use auth::Auth;
+pub use cors::{Cors, Origins};
 pub use serve::serve;
 
 /// What the server is told at start-up.
@@ -37,6 +40,10 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// Version of the installed graph library, for `/info`; unknown until a worker has said hello.
     pub langgraph_version: fn() -> Option<String>,
+    /// Which pages of other origins may call.
+    pub cors: Cors,
+    /// Who decides about requests.
+    pub auth: Auth,
     /// What the names of our metrics begin with (upstream's `METRIC_PREFIX`).
     pub metric_prefix: String,
 }
@@ -46,6 +53,8 @@ impl Default for Options {
         Self {
             max_body_bytes: 314_572_800,
             langgraph_version: || None,
+            cors: Cors::default(),
+            auth: Auth::default(),
             metric_prefix: metrics::PREFIX.into(),
         }
     }
@@ -57,13 +66,20 @@ pub const API_VERSION: &str = "0.16.7";
 /// The whole server as a router.
 pub fn router(domain: Domain, options: Options) -> Router {
     let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
-    let routes = agent_server_api::router(api::Api::new(domain, options), limits);
+    let cors = Arc::new(options.cors.clone());
+    let auth = options.auth.clone();
+    let mut routes = agent_server_api::router(api::Api::new(domain, options), limits)
+        .layer(middleware::from_fn(to_the_end));
+    if auth.authenticator.is_some() {
+        // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
+        routes = routes.layer(middleware::from_fn_with_state(auth, auth::authenticate));
+    }
     routes
-        .layer(middleware::from_fn(to_the_end))
         .layer(CatchPanicLayer::custom(|_| {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }))
-        .layer(cors())
+        .layer(cors.layer())
+        .layer(middleware::from_fn_with_state(cors, cors::refuse))
         .layer(middleware::from_fn(metrics::count))
         .layer(middleware::map_response(name_server))
 }
@@ -93,24 +109,4 @@ async fn name_server(mut response: Response) -> Response {
         HeaderValue::from_static(concat!("agent-server/", env!("CARGO_PKG_VERSION")));
     response.headers_mut().insert(header::SERVER, NAME);
     response
-}
-
-/// Any origin may call, and read the headers that clients need to page and to reconnect.
-fn cors() -> CorsLayer {
-    let exposed = ["x-pagination-total", "x-pagination-next", "content-location", "location"];
-    let methods = [
-        Method::GET,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::HEAD,
-    ];
-    CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods(methods)
-        .allow_headers(tower_http::cors::AllowHeaders::mirror_request())
-        .expose_headers(exposed.map(HeaderName::from_static))
-        .max_age(std::time::Duration::from_secs(600))
 }

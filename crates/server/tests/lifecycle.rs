@@ -1,5 +1,6 @@
 //! The run engine through HTTP, with a host that does what the test says: queueing, cancelling, losing workers.
 
+#[allow(dead_code, reason = "each target needs a part of it")]
 mod support;
 
 use std::sync::atomic::Ordering;

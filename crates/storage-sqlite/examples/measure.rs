@@ -24,7 +24,7 @@ use agent_server_storage_sqlite::{Options, Sqlite};
 use serde_json::json;
 use uuid::Uuid;
 
-const ALL: &Scope = &Scope::Unrestricted;
+const ALL: &Scope = &Scope::server();
 const THREADS: u128 = 10_000;
 const TIME: Duration = Duration::from_secs(2);
 

@@ -84,7 +84,7 @@ impl Write for Tx<'_> {
 impl Tx<'_> {
     /// Removes the events of a run.
     pub(crate) fn delete_events(&self, thread: ThreadId, run: RunId) -> Result<()> {
-        let Some(key) = self.thread_key(&Scope::Unrestricted, thread)? else { return Ok(()) };
+        let Some(key) = self.thread_key(&Scope::server(), thread)? else { return Ok(()) };
         self.delete(
             "DELETE FROM event_chunk WHERE thread_key = ?1 AND run_id = ?2",
             params![key, run.0.as_bytes()],

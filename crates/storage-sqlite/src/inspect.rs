@@ -65,6 +65,15 @@ const RULES: &[(&str, &str)] = &[
         "SELECT key, path FROM item_vector WHERE length(vector) = 0 OR length(vector) % 4 <> 0",
         "store item {0} has a damaged vector ('{1}')",
     ),
+    (
+        "SELECT cron_id, on_run_completed FROM cron \
+         WHERE on_run_completed IS NOT NULL AND on_run_completed NOT IN ('delete', 'keep')",
+        "cron {0} has the unknown on_run_completed {1}",
+    ),
+    (
+        "SELECT cron_id FROM cron WHERE thread_id IS NULL AND on_run_completed IS NULL",
+        "cron {0} has no thread, and it is not said what becomes of those of its runs",
+    ),
 ];
 
 /// What is wrong in a data folder, one sentence each; nothing in a sound one.
@@ -132,7 +141,7 @@ fn sentence(text: &str, row: &Row<'_>) -> Result<String> {
 impl Tx<'_> {
     /// Checkpoints that cannot be put together from their rows.
     fn unreadable(&self) -> Result<Vec<String>> {
-        let all = Scope::Unrestricted;
+        let all = Scope::server();
         let sql =
             "SELECT checkpoint_id, thread_id, ns FROM checkpoint JOIN thread USING (thread_key)";
         let checkpoints = self.all(sql, [], |row| {

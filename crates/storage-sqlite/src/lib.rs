@@ -11,6 +11,7 @@ mod assistants;
 mod checkpoints;
 mod codec;
 mod connection;
+mod crons;
 mod dictionary;
 mod error;
 mod events;

@@ -45,7 +45,7 @@ impl Write for Tx<'_> {
     }
 
     fn delete_checkpoints_of_run(&self, thread: ThreadId, run: RunId) -> Result<()> {
-        let Some(key) = self.thread_key(&Scope::Unrestricted, thread)? else { return Ok(()) };
+        let Some(key) = self.thread_key(&Scope::server(), thread)? else { return Ok(()) };
         let removed = self.all(
             "DELETE FROM checkpoint WHERE thread_key = ?1 AND run_id = ?2 RETURNING checkpoint_id, ns",
             params![key, run.0.as_bytes()],
@@ -93,7 +93,7 @@ impl Write for Tx<'_> {
 impl Tx<'_> {
     /// Late work for a thread that is gone must fail, not leave rows that nobody owns.
     fn existing_thread(&self, thread: ThreadId) -> Result<i64> {
-        self.thread_key(&Scope::Unrestricted, thread)?
+        self.thread_key(&Scope::server(), thread)?
             .ok_or_else(|| Error::Backend(format!("thread {thread} is gone").into()))
     }
 

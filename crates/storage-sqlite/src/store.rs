@@ -24,14 +24,12 @@ const MANY: i64 = 20_000;
 /// What is not over; a parameter is the time.
 const ALIVE: &str = "(expires_at IS NULL OR expires_at > ?)";
 
-/// Items have no metadata, so a scope of metadata cannot be judged here.
+/// Items have no metadata: only a search judges a scope, by the value.
 fn refuse(scope: &Scope) -> Result<()> {
-    match scope {
-        Scope::Unrestricted => Ok(()),
-        Scope::Metadata(_) => {
-            Err(Error::Invalid("Store items cannot be filtered by metadata.".into()))
-        }
+    if scope.is_everything() {
+        return Ok(());
     }
+    Err(Error::Invalid("Store items cannot be filtered by metadata.".into()))
 }
 
 fn item(row: &Row<'_>) -> Result<Item> {
@@ -74,7 +72,6 @@ impl Read for Tx<'_> {
         now: Timestamp,
         search: Search<'_>,
     ) -> Result<Vec<Found>> {
-        refuse(scope)?;
         let mut condition = Where::default();
         let score = match search.query {
             Some(query) => {
@@ -94,6 +91,10 @@ impl Read for Tx<'_> {
         if let Some(filter) = search.filter.filter(|filter| !filter.is_empty()) {
             item_filter::check(filter)?;
             condition.and("item_matches(value, ?)", map_text(filter));
+        }
+        if let Some(allowed) = scope.condition() {
+            let allowed = serde_json::to_string(allowed).expect("conditions have text keys");
+            condition.and("item_allowed(value, ?)", allowed);
         }
         condition.param(search.page.limit);
         condition.param(search.page.offset);

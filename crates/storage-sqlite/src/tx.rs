@@ -86,7 +86,7 @@ impl<'a> Tx<'a> {
     /// The key of the rows below a thread, if the thread is there and visible.
     pub(crate) fn thread_key(&self, scope: &Scope, id: ThreadId) -> Result<Option<i64>> {
         let id = id.0.as_bytes();
-        if *scope == Scope::Unrestricted {
+        if scope.is_everything() {
             let sql = "SELECT thread_key FROM thread WHERE thread_id = ?1";
             return self.first(sql, [id], |row| row.get(0).sql());
         }
@@ -101,7 +101,7 @@ impl<'a> Tx<'a> {
     /// Whether the thread is there and visible.
     pub(crate) fn thread_visible(&self, scope: &Scope, id: ThreadId) -> Result<bool> {
         // A row below a thread cannot be there without its thread.
-        Ok(*scope == Scope::Unrestricted || self.thread_key(scope, id)?.is_some())
+        Ok(scope.is_everything() || self.thread_key(scope, id)?.is_some())
     }
 }
 
@@ -135,8 +135,9 @@ impl Where {
 
     /// Adds what the scope hides.
     pub(crate) fn and_scope(&mut self, column: &str, scope: &Scope) {
-        if let Scope::Metadata(needle) = scope {
-            self.and_contains(column, needle);
+        if let Some(condition) = scope.condition() {
+            let condition = serde_json::to_string(condition).expect("conditions have text keys");
+            self.and(&format!("scope_allows({column}, ?)"), condition);
         }
     }
 

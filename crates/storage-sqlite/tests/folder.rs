@@ -22,7 +22,7 @@ use agent_server_storage_sqlite::{Options, Sqlite};
 use serde_json::json;
 use uuid::Uuid;
 
-const ALL: &Scope = &Scope::Unrestricted;
+const ALL: &Scope = &Scope::server();
 /// Tells the child process which folder to fill.
 const CHILD_FOLDER: &str = "AGENT_SERVER_TEST_FOLDER";
 

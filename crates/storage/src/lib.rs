@@ -5,11 +5,12 @@
 //! behind the traits, so a decision and the rows it was based on can never drift apart. A backend may
 //! group closures of several callers into one commit; each closure still succeeds or fails alone.
 //!
-//! One module per resource: [`assistants`], [`threads`], [`runs`], [`checkpoints`], [`events`], [`store`]. Every
-//! method that touches data of a tenant takes a [`Scope`]. No SQL and no HTTP here.
+//! One module per resource: [`assistants`], [`threads`], [`runs`], [`crons`], [`checkpoints`], [`events`], [`store`].
+//! Every method that touches data of a tenant takes a [`Scope`]. No SQL and no HTTP here.
 
 pub mod assistants;
 pub mod checkpoints;
+pub mod crons;
 mod error;
 pub mod events;
 mod filter;
@@ -31,7 +32,7 @@ pub use error::{Error, Result};
 pub use filter::{Page, SortOrder, contains};
 pub use ids::{AssistantId, CronId, RunId, ThreadId};
 pub use json::{Map, RawJson};
-pub use scope::Scope;
+pub use scope::{Condition, Scope};
 
 /// UTC with microseconds, the resolution of the wire.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
@@ -64,7 +65,13 @@ pub type Flush = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// A consistent snapshot of all tables.
 pub trait ReadTx:
-    assistants::Read + threads::Read + runs::Read + checkpoints::Read + events::Read + store::Read
+    assistants::Read
+    + threads::Read
+    + runs::Read
+    + crons::Read
+    + checkpoints::Read
+    + events::Read
+    + store::Read
 {
 }
 
@@ -74,6 +81,7 @@ pub trait WriteTx:
     + assistants::Write
     + threads::Write
     + runs::Write
+    + crons::Write
     + checkpoints::Write
     + events::Write
     + store::Write

@@ -5,6 +5,7 @@
 //! Rust graphs, and [`Hosts`] puts several hosts together. Start reading at `supervise` for the life of a process, at
 //! `worker` for what its frames mean, at `protocol` for the frames.
 
+mod auth;
 mod connection;
 mod hosts;
 pub mod native;
@@ -22,6 +23,7 @@ mod worker;
 
 /// What [`native::NativeHost`] executes, for those who put hosts together.
 pub use agent_server_graph as graph;
+pub use auth::{AuthSettings, CustomAuth};
 pub use hosts::Hosts;
 pub use options::{GraphSpec, Options, StoreSpec};
 pub use pool::Pool;

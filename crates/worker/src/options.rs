@@ -36,6 +36,8 @@ pub struct Options {
     pub root: PathBuf,
     /// The graphs, in the order of the configuration.
     pub graphs: Vec<GraphSpec>,
+    /// The project's authentication, `path:variable`. A pool with one serves no graphs.
+    pub auth: Option<String>,
     /// Directories to import from, first one first; the root and local dependencies.
     pub import_dirs: Vec<PathBuf>,
     /// Variables for the workers, over those of this process.
@@ -83,6 +85,7 @@ impl Options {
             import_dirs: vec![root.clone()],
             root,
             graphs,
+            auth: None,
             env: vec![],
             python_path: None,
             facts: vec![],

@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Options,
-    protocol::Hello,
+    protocol::{self, Handlers, Hello},
     python::RunDir,
     slots::{self, PoolSlot},
     supervise,
@@ -39,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) sink: Arc<dyn RunSink>,
     pub(crate) dir: RunDir,
     graphs: Mutex<Arc<Vec<GraphInfo>>>,
+    handlers: Mutex<Loading>,
     /// Workers that have loaded the graphs, retired ones included until their process is gone.
     pub(crate) workers: Mutex<Vec<Arc<Worker>>>,
     /// Changes when a worker comes or loading fails, for questions that wait.
@@ -47,6 +48,18 @@ pub(crate) struct Inner {
     pub(crate) forking: tokio::sync::Mutex<Forking>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
+}
+
+/// What became of a project's authentication.
+#[derive(Clone, Default)]
+pub(crate) enum Loading {
+    /// Nothing yet.
+    #[default]
+    Going,
+    /// It was loaded.
+    Done(Arc<Handlers>),
+    /// It could not be loaded.
+    Failed(String),
 }
 
 impl Pool {
@@ -76,6 +89,7 @@ impl Pool {
             options,
             sink,
             graphs: Mutex::new(Arc::new(graphs)),
+            handlers: Mutex::default(),
             workers: Mutex::default(),
             changes: watch::Sender::new(()),
             tasks: TaskTracker::new(),
@@ -103,9 +117,12 @@ impl Inner {
         !self.stopping.is_cancelled() && self.status(graph_id) == Some(GraphStatus::Ready)
     }
 
-    /// A worker has loaded the graphs.
+    /// A worker has loaded the graphs, or the authentication.
     pub(crate) fn joined(&self, worker: Arc<Worker>, hello: &Hello) {
         self.workers.lock().push(worker);
+        if let Some(handlers) = &hello.auth {
+            *self.handlers.lock() = Loading::Done(Arc::new(handlers.clone()));
+        }
         self.update(|graph| {
             let Some(loaded) = hello.graphs.iter().find(|each| each.graph_id == graph.graph_id)
             else {
@@ -136,6 +153,11 @@ impl Inner {
 
     /// No worker could be started. What was never loaded cannot be run.
     pub(crate) fn failed(&self, reason: &str) {
+        let mut handlers = self.handlers.lock();
+        if !matches!(*handlers, Loading::Done(_)) {
+            *handlers = Loading::Failed(reason.to_owned());
+        }
+        drop(handlers);
         self.update(|graph| {
             if graph.status != GraphStatus::Ready {
                 graph.status = GraphStatus::Failed(reason.to_owned());
@@ -163,8 +185,34 @@ impl Inner {
         graphs.iter().find(|graph| graph.graph_id == graph_id).map(|graph| graph.status.clone())
     }
 
+    /// What became of the authentication, waited for while it is loading. One that failed is tried again meanwhile.
+    pub(crate) async fn handlers(&self) -> Result<Arc<Handlers>, String> {
+        let mut changes = self.changes.subscribe();
+        loop {
+            match self.handlers.lock().clone() {
+                Loading::Going => {}
+                Loading::Done(handlers) => return Ok(handlers),
+                Loading::Failed(reason) => return Err(reason),
+            }
+            if changes.changed().await.is_err() {
+                return Err("the server is stopping".into());
+            }
+        }
+    }
+
+    /// A worker that can be asked, waited for while there is none.
+    pub(crate) async fn any_worker(&self) -> Option<Arc<Worker>> {
+        let mut changes = self.changes.subscribe();
+        loop {
+            if let Some(worker) = self.least_busy() {
+                return Some(worker);
+            }
+            changes.changed().await.ok()?;
+        }
+    }
+
     /// A worker for what has nothing to do with a graph, waited for while the graphs are loading.
-    async fn any_worker(&self) -> Result<Arc<Worker>, Error> {
+    async fn worker_for_all(&self) -> Result<Arc<Worker>, Error> {
         let mut changes = self.changes.subscribe();
         loop {
             if let Some(worker) = self.least_busy() {
@@ -253,7 +301,8 @@ impl GraphHost for Pool {
         tokio::time::timeout(limit, async {
             let worker = self.0.worker_for(graph_id).await?;
             let gone = |_| Error::Unavailable("the worker that was asked has died".into());
-            worker.ask(graph_id, &question).await.map_err(gone)?
+            let (_, answer) = worker.ask(|job| protocol::ask(job, graph_id, &question));
+            answer.await.map_err(gone)?
         })
         .await
         .map_err(late)?
@@ -267,9 +316,9 @@ impl GraphHost for Pool {
             ))
         };
         tokio::time::timeout(limit, async {
-            let worker = self.0.any_worker().await?;
+            let worker = self.0.worker_for_all().await?;
             let gone = |_| Error::Unavailable("the worker that was to embed has died".into());
-            let answer = worker.embed(order).await.map_err(gone)??;
+            let answer = worker.ask(|job| protocol::embed(job, order)).1.await.map_err(gone)??;
             let embedded = answer.json.parse().map_err(|error| {
                 Error::Unavailable(format!("store.index.embed returned no vectors: {error}"))
             })?;

@@ -108,6 +108,7 @@ async fn load(
         python_path: options.python_path.as_deref(),
         import_dirs: &import_dirs,
         graphs: options.graphs.iter().map(|spec| (&*spec.graph_id, &*spec.path)).collect(),
+        auth: options.auth.as_deref(),
         facts: &options.facts,
         store: &options.store,
         template,

@@ -14,6 +14,7 @@ use crate::Options;
 const FILES: &[(&str, &str)] = &[
     ("__init__.py", include_str!("../python/agent_server_worker/__init__.py")),
     ("__main__.py", include_str!("../python/agent_server_worker/__main__.py")),
+    ("auth.py", include_str!("../python/agent_server_worker/auth.py")),
     ("config.py", include_str!("../python/agent_server_worker/config.py")),
     ("drain.py", include_str!("../python/agent_server_worker/drain.py")),
     ("embed.py", include_str!("../python/agent_server_worker/embed.py")),
@@ -28,13 +29,16 @@ const FILES: &[(&str, &str)] = &[
     ("loader.py", include_str!("../python/agent_server_worker/loader.py")),
     ("main.py", include_str!("../python/agent_server_worker/main.py")),
     ("memory.py", include_str!("../python/agent_server_worker/memory.py")),
+    ("modules.py", include_str!("../python/agent_server_worker/modules.py")),
     ("render.py", include_str!("../python/agent_server_worker/render.py")),
+    ("request.py", include_str!("../python/agent_server_worker/request.py")),
     ("run.py", include_str!("../python/agent_server_worker/run.py")),
     ("saver.py", include_str!("../python/agent_server_worker/saver.py")),
     ("scope.py", include_str!("../python/agent_server_worker/scope.py")),
     ("store.py", include_str!("../python/agent_server_worker/store.py")),
     ("template.py", include_str!("../python/agent_server_worker/template.py")),
     ("threads.py", include_str!("../python/agent_server_worker/threads.py")),
+    ("user.py", include_str!("../python/agent_server_worker/user.py")),
     ("worker.py", include_str!("../python/agent_server_worker/worker.py")),
 ];
 

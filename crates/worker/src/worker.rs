@@ -14,7 +14,7 @@ use std::{
 
 use agent_server_domain::{
     Error,
-    ports::{Answer, EmbedOrder, Ending, Outcome, Question, RunOrder, RunSink, WorkerFigures},
+    ports::{Answer, Ending, Outcome, RunOrder, RunSink, WorkerFigures},
 };
 use agent_server_storage::runs::Lease;
 use parking_lot::Mutex;
@@ -109,9 +109,9 @@ impl Worker {
         !self.retired.is_cancelled() && !self.gone.load(Ordering::Relaxed)
     }
 
-    /// Whether it has executed anything.
+    /// Whether it has executed or answered anything.
     pub(crate) fn has_served(&self) -> bool {
-        self.jobs.lock().started > 0
+        self.jobs.lock().upcoming() > 1
     }
 
     /// Whether nothing of any run is left in it.
@@ -193,32 +193,26 @@ impl Worker {
         }
     }
 
-    /// Asks a question. The answer comes through the channel, which is dropped if the worker dies.
+    /// Asks a question; `frame` makes it for a job. The answer comes through the channel, which is dropped if the worker
+    /// dies. Returns the job, too, if there is one.
     pub(crate) fn ask(
         &self,
-        graph_id: &str,
-        question: &Question,
-    ) -> oneshot::Receiver<Result<Answer, Error>> {
-        self.question(|job| protocol::ask(job, graph_id, question))
-    }
-
-    /// Asks for vectors, as a question is asked.
-    pub(crate) fn embed(&self, order: &EmbedOrder) -> oneshot::Receiver<Result<Answer, Error>> {
-        self.question(|job| protocol::embed(job, order))
-    }
-
-    fn question(
-        &self,
         frame: impl FnOnce(u64) -> Vec<u8>,
-    ) -> oneshot::Receiver<Result<Answer, Error>> {
+    ) -> (Option<u64>, oneshot::Receiver<Result<Answer, Error>>) {
         let (reply, answer) = oneshot::channel();
         let mut jobs = self.jobs.lock();
-        if jobs.closed.is_none() {
-            let job = jobs.next();
-            jobs.questions.insert(job, Pending { reply, ops: vec![] });
-            self.sender.send(frame(job));
+        if jobs.closed.is_some() {
+            return (None, answer);
         }
-        answer
+        let job = jobs.next();
+        jobs.questions.insert(job, Pending { reply, ops: vec![] });
+        self.sender.send(frame(job));
+        (Some(job), answer)
+    }
+
+    /// Asks a question's handler to stop.
+    pub(crate) fn drop_question(&self, job: u64) {
+        self.sender.send(protocol::cancel(job));
     }
 
     /// Handles frames until the connection ends, then reports what became of every attempt that was in progress. Returns

@@ -68,9 +68,17 @@ class Server:
     """A server of our own on a data folder of its own; it can be killed and started again on the same folder."""
 
     def __init__(
-        self, folder: Path, env: dict[str, str] | None = None, project: Path = PROJECT, graph: str = "simple"
+        self,
+        folder: Path,
+        env: dict[str, str] | None = None,
+        config: Path = PROJECT / "langgraph.json",
+        headers: dict[str, str] | None = None,
+        more: tuple[str, ...] = (),
+        graph: str = "simple",
     ) -> None:
-        self.project = project
+        self.config = config
+        self.headers = headers
+        self.more = more
         self.graph = graph
         self.data = folder / "data"
         self.log = folder / "server.log"
@@ -85,7 +93,7 @@ class Server:
             str(binary()),
             "dev",
             "--config",
-            str(self.project / "langgraph.json"),
+            str(self.config),
             "--port",
             str(self.port),
             "--data-dir",
@@ -94,6 +102,7 @@ class Server:
             sys.executable,
             "--no-reload",
             "--offline",
+            *self.more,
         ]
 
     def start(self) -> "Server":
@@ -117,7 +126,8 @@ class Server:
 
     def wait_until_ready(self) -> None:
         """Returns when the server answers and has loaded the graphs (it draws one)."""
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=START_SECONDS) as http:
+        client = httpx.Client(base_url=self.url, trust_env=False, timeout=START_SECONDS, headers=self.headers)
+        with client as http:
 
             def answers(path: str) -> bool:
                 assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.tail()}"

@@ -6,12 +6,22 @@ use serde_json::Value;
 use crate::process;
 
 /// What each crate may depend on, tests left aside. What is not here is forbidden.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     (
         "agent-server",
-        &["client", "domain", "server", "storage", "storage-sqlite", "storage-postgres", "worker"],
+        &[
+            "auth",
+            "client",
+            "domain",
+            "server",
+            "storage",
+            "storage-sqlite",
+            "storage-postgres",
+            "worker",
+        ],
     ),
     ("api", &["client", "codegen (build)"]),
+    ("auth", &["domain"]),
     ("bench", &[]),
     ("client", &["codegen (build)"]),
     ("codegen", &[]),
@@ -28,12 +38,13 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// Third-party crates that belong to one layer.
-const RESERVED: [(&str, &[&str]); 5] = [
+const RESERVED: [(&str, &[&str]); 6] = [
     ("axum", &["api", "server"]),
     ("rusqlite", &["storage-sqlite"]),
     ("tokio-postgres", &["storage-postgres"]),
     ("progenitor", &["codegen"]),
-    ("reqwest", &["client", "conformance", "faults", "parity", "server"]),
+    ("jsonwebtoken", &["auth"]),
+    ("reqwest", &["auth", "client", "conformance", "faults", "parity", "server"]),
 ];
 
 /// Arrows that are not drawn.

@@ -106,6 +106,12 @@ fn check_text(path: &str, text: &str, found: &mut Found) {
             }
         }
     }
+    let makes_scopes = concat!("Scope", "::");
+    if path.starts_with("crates/server/src/") && text.contains(makes_scopes) {
+        found.problems.push(format!(
+            "{path}: `{makes_scopes}`: what a request may touch is found out with `Access`, and not said by a handler"
+        ));
+    }
     if !text.is_empty() && !text.ends_with('\n') {
         found.problems.push(format!("{path}: no newline at the end"));
     }
@@ -145,6 +151,9 @@ mod tests {
         assert!(problems("crates/a/src/b.rs", "fn f() {}\n")[0].contains("opens with"));
         assert!(problems("README.md", "no newline")[0].contains("newline"));
         assert_eq!(problems("crates/a/tests/b.rs", "fn f() {}\n"), [""; 0]);
+        let scope = format!("//! Module.\n{}", concat!("Scope", "::open()\n"));
+        assert!(problems("crates/server/src/api/a.rs", &scope)[0].contains("Access"));
+        assert_eq!(problems("crates/domain/src/a.rs", &scope), [""; 0]);
         assert_eq!(problems("notes.md", concat!("todo", "!() is Rust\n")), [""; 0]);
     }
 }

@@ -29,6 +29,13 @@ async fn violations_are_worded_like_upstream() {
         "\"assistant_id\" is a required property\n\nFailed validating \"required\" in schema\n\nOn instance:\n    {\"input\":{\"a\":[2],\"b\":1}}",
     )
     .await;
+    // Its schema says that other fields are welcome.
+    refused(
+        "POST /runs/crons",
+        "{}",
+        "\"assistant_id\" is a required property\n\nFailed validating \"required\" in schema\n\nOn instance:\n    {}",
+    )
+    .await;
     refused(
         "POST /threads",
         r#"{"if_exists":"bogus"}"#,

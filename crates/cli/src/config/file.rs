@@ -25,6 +25,8 @@ pub(crate) struct File {
     pub(crate) store: Store,
     /// Table `[log]`.
     pub(crate) log: Log,
+    /// Table `[auth]`.
+    pub(crate) auth: Auth,
 }
 
 /// Table `[http]`; see [`super::http::Http`].
@@ -45,6 +47,7 @@ pub(crate) struct Workers {
     pub(crate) jobs_per_worker: Option<u32>,
     pub(crate) max_runs: Option<u64>,
     pub(crate) max_memory_mb: Option<u64>,
+    pub(crate) auth_timeout_seconds: Option<u64>,
 }
 
 /// Table `[runs]`; see [`super::runs`].
@@ -75,6 +78,40 @@ pub(crate) struct Log {
     pub(crate) color: Option<bool>,
 }
 
+/// Table `[auth]`; see [`super::auth`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Auth {
+    pub(crate) keys: Option<bool>,
+    pub(crate) jwt: Jwt,
+}
+
+/// Table `[auth.jwt]`; see [`super::auth`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Jwt {
+    pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<Words>,
+    pub(crate) jwks_url: Option<String>,
+    pub(crate) jwks_file: Option<PathBuf>,
+    pub(crate) refresh_seconds: Option<u64>,
+    pub(crate) allow_http: Option<bool>,
+    pub(crate) algorithms: Option<Vec<String>>,
+    pub(crate) leeway_seconds: Option<u64>,
+    pub(crate) identity_claim: Option<String>,
+    pub(crate) permissions_claim: Option<String>,
+    pub(crate) display_name_claim: Option<String>,
+    pub(crate) claims: Option<Vec<String>>,
+}
+
+/// One word or a list of them.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub(crate) enum Words {
+    One(String),
+    Many(Vec<String>),
+}
+
 impl File {
     /// Reads the file of a directory; no file is an empty one.
     ///
@@ -91,7 +128,8 @@ impl File {
         let mut file: Self = toml::from_str(&text).map_err(|error| {
             Refusal::usage(format!("{}: {}", path.display(), error.to_string().trim_end()))
         })?;
-        for relative in [&mut file.data_dir, &mut file.workers.python].into_iter().flatten() {
+        let paths = [&mut file.data_dir, &mut file.workers.python, &mut file.auth.jwt.jwks_file];
+        for relative in paths.into_iter().flatten() {
             *relative = directory.join(&*relative);
         }
         Ok(file)

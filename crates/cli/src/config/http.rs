@@ -1,10 +1,12 @@
 //! Where and what the server accepts.
 
-use super::{Sources, first};
+use agent_server_server::Cors;
+
+use super::{Sources, cors, first, project::Project};
 use crate::{Mode, env::upstream, refusal::Result};
 
 /// Where and what the server accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Http {
     /// Address or host name to listen on. The default is this machine alone: without authentication, whoever reaches
     /// the port may run everything.
@@ -15,13 +17,15 @@ pub(crate) struct Http {
     pub(crate) default_port: u16,
     /// Largest request body, bytes.
     pub(crate) max_body_bytes: usize,
+    /// Which pages of other origins may call.
+    pub(crate) cors: Cors,
     /// What the names of metrics begin with.
     pub(crate) metric_prefix: String,
 }
 
 impl Http {
     /// Upstream's host and port variables describe images; its `dev` does not read them and neither does ours.
-    pub(crate) fn resolve(mode: Mode, from: &Sources<'_>) -> Result<Self> {
+    pub(crate) fn resolve(mode: Mode, from: &Sources<'_>, project: &Project) -> Result<Self> {
         let (host, port) = match mode {
             Mode::Dev => (None, None),
             Mode::Serve => (
@@ -43,6 +47,7 @@ impl Http {
                 ],
                 || 300 << 20,
             ),
+            cors: cors::resolve(from.env, project)?,
             metric_prefix: from
                 .env
                 .get(upstream::METRIC_PREFIX)

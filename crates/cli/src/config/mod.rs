@@ -3,6 +3,8 @@
 //! Order of precedence: flags, `AGENT_SERVER_*` variables (both in [`crate::args`]), upstream's variables (of the project's
 //! `env`, then of the process), `agent-server.toml`, defaults. The project itself is read by [`langgraph_json`].
 
+pub(crate) mod auth;
+pub(crate) mod cors;
 mod dotenv;
 pub(crate) mod file;
 pub(crate) mod http;
@@ -43,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) store: store::Store,
     /// What is logged.
     pub(crate) log: log::Log,
+    /// Who may ask; `None` if the server asks nobody who they are, or the project has a handler of its own.
+    pub(crate) auth: Option<agent_server_auth::Options>,
     /// Folder of all data, absolute.
     pub(crate) data_dir: PathBuf,
 }
@@ -70,12 +74,10 @@ impl Settings {
         let file = file::File::load(&project.directory)?;
         let env = process.with(&project.env);
         let from = Sources { args, env: &env, file: &file };
-        let data_dir = first([args.data_dir.clone(), file.data_dir.clone()], || {
-            project.directory.join(DATA_DIR)
-        });
         let store = store::Store::resolve(project, &file.store)?;
+        let data_dir = data_dir(args.data_dir.as_deref(), &file, &project.directory)?;
         Ok(Self {
-            http: http::Http::resolve(mode, &from)?,
+            http: http::Http::resolve(mode, &from, project)?,
             workers: workers::Workers::resolve(&from)?,
             runs: agent_server_domain::Options {
                 thread_ttl: thread_ttl::resolve(&env, project)?,
@@ -84,9 +86,16 @@ impl Settings {
             },
             store,
             log: log::Log::resolve(&from, process)?,
-            data_dir: std::path::absolute(data_dir)?,
+            auth: auth::resolve(&from, project, &data_dir)?,
+            data_dir,
         })
     }
+}
+
+/// The folder of all data, absolute.
+pub(crate) fn data_dir(asked: Option<&Path>, file: &file::File, project: &Path) -> Result<PathBuf> {
+    let asked = [asked.map(Path::to_owned), file.data_dir.clone()];
+    Ok(std::path::absolute(first(asked, || project.join(DATA_DIR)))?)
 }
 
 /// Finds the project to serve: the file asked for, langgraph.json here, what the variables of an image say, or in

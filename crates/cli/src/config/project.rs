@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use agent_server_worker::AuthSettings;
 use serde_json::{Map, Value};
 
 /// A project, with every path made absolute.
@@ -13,6 +14,8 @@ pub(crate) struct Project {
     pub(crate) directory: PathBuf,
     /// Graphs in the order of the file, which is the order in which they are registered.
     pub(crate) graphs: Vec<Graph>,
+    /// The project's authentication.
+    pub(crate) auth: Option<Auth>,
     /// Local packages among `dependencies`.
     pub(crate) packages: Vec<PathBuf>,
     /// The other `dependencies`: requirements as pip understands them.
@@ -42,7 +45,7 @@ impl Project {
 
     /// Whether a Python interpreter is needed.
     pub(crate) fn needs_python(&self) -> bool {
-        self.graphs.iter().any(|graph| graph.source.python_spec().is_some())
+        self.auth.is_some() || self.graphs.iter().any(|graph| graph.source.python_spec().is_some())
     }
 
     /// Directories whose modules the graphs may import: the project's own, its local packages, and their `src` folders.
@@ -58,6 +61,19 @@ impl Project {
         }
         dirs
     }
+}
+
+/// The section `auth`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Auth {
+    /// Where the handlers are, in Python.
+    pub(crate) source: Source,
+    /// What is remembered of users, and how long handlers may take.
+    pub(crate) settings: AuthSettings,
+    /// Whether requests of Studio need credentials whatever else is set.
+    pub(crate) refuses_studio: bool,
+    /// What the served document says of it.
+    pub(crate) openapi: Option<Map<String, Value>>,
 }
 
 /// One entry of `graphs`.

@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// Settings that protect something. Where others can reach the server, ignoring one would expose what it protects.
-const PROTECTING: [(&str, &str); 2] = [("auth", "path"), ("encryption", "path")];
+const PROTECTING: [(&str, &str); 1] = [("encryption", "path")];
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
 const ADDING: [(&str, &str); 9] = [
+    ("auth", "allow_langsmith_api_keys"),
     ("checkpointer", "backend"),
     ("http", "app"),
-    ("http", "cors"),
     ("http", "mount_prefix"),
     ("http", "configurable_headers"),
     ("http", "middleware_order"),
@@ -26,12 +26,11 @@ const ADDING: [(&str, &str); 9] = [
     ("priority", "path"),
 ];
 /// Variables of the same kind: those that protect, and those that choose another storage.
-const VARIABLES: [(&str, bool); 5] = [
+const VARIABLES: [(&str, bool); 4] = [
     ("LANGGRAPH_AES_KEY", true),
     ("DATABASE_URI", false),
     ("POSTGRES_URI", false),
     ("MOUNT_PREFIX", false),
-    ("CORS_CONFIG", false),
 ];
 
 /// Warnings about settings of the project that are not carried out.
@@ -81,12 +80,12 @@ mod tests {
 
     #[test]
     fn protection_that_is_not_there_is_a_warning_only_at_a_workplace() {
-        let project = project(&json!({"auth": {"path": "./auth.py:auth"}}));
+        let project = project(&json!({"encryption": {"path": "./keys.py:keys"}}));
         let env = Env::default();
         let warnings = check(Mode::Dev, true, &project, &env).unwrap();
         assert_eq!(
             warnings,
-            ["auth.path of langgraph.json is set, but has no effect in this version"]
+            ["encryption.path of langgraph.json is set, but has no effect in this version"]
         );
         assert!(check(Mode::Dev, false, &project, &env).is_err());
         assert!(check(Mode::Serve, true, &project, &env).is_err());

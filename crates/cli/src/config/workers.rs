@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use agent_server_worker::AuthSettings;
+
 use super::{Sources, first};
 use crate::{
     env::upstream,
@@ -21,6 +23,8 @@ pub(crate) struct Workers {
     pub(crate) max_runs: Option<u64>,
     /// Memory at which a process is replaced, MB.
     pub(crate) max_memory_mb: Option<u64>,
+    /// How long a handler of the project's authentication may take, seconds.
+    pub(crate) auth_timeout_seconds: u64,
 }
 
 impl Workers {
@@ -43,6 +47,10 @@ impl Workers {
             .max(1),
             max_runs: from.args.worker_max_runs.or(from.file.workers.max_runs),
             max_memory_mb: from.args.worker_max_memory_mb.or(from.file.workers.max_memory_mb),
+            auth_timeout_seconds: first(
+                [from.args.auth_timeout_seconds, from.file.workers.auth_timeout_seconds],
+                || AuthSettings::default().limit.as_secs(),
+            ),
         })
     }
 }

@@ -71,7 +71,7 @@ async fn version_is_the_one_that_we_are_compatible_with(session: &Session) -> Re
         "agent_server_version": env!("CARGO_PKG_VERSION"),
         "flags": {
             "assistants": true,
-            "crons": false,
+            "crons": true,
             "langsmith": false,
             "langsmith_tracing_replicas": false,
             "langsmith_tracing_session_on_runs": false,

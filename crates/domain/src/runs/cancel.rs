@@ -25,7 +25,8 @@ pub enum CancelAction {
 }
 
 impl CancelAction {
-    fn word(self) -> &'static str {
+    /// As the wire names it.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Interrupt => "interrupt",
             Self::Rollback => "rollback",
@@ -92,13 +93,13 @@ pub(super) fn decide(
         return Err(Error::NotFound(ALL_OVER.into()));
     }
     if vanishes(&run) {
-        tx.delete_thread(&Scope::Unrestricted, thread)?;
+        tx.delete_thread(&Scope::server(), thread)?;
         return Ok(cancelled);
     }
     let mut changes =
         Changes { updated_at: Some(now), state_updated_at: Some(now), ..Default::default() };
     if action == CancelAction::Rollback {
-        tx.delete_run(&Scope::Unrestricted, run.run_id)?;
+        tx.delete_run(&Scope::server(), run.run_id)?;
         tx.delete_checkpoints_of_run(thread, run.run_id)?;
     }
     // After a rollback the row shows what was before the run, and so does the head.
@@ -121,7 +122,7 @@ pub(super) fn decide(
         (true, true) => ThreadStatus::Interrupted,
         (true, false) => ThreadStatus::Idle,
     });
-    tx.update_thread(&Scope::Unrestricted, thread, &changes)?;
+    tx.update_thread(&Scope::server(), thread, &changes)?;
     Ok(cancelled)
 }
 
@@ -158,12 +159,12 @@ impl Domain {
         selection: Selection,
         action: CancelAction,
     ) -> Result<()> {
-        let (scope, chosen) = (caller.scope.clone(), selection.clone());
+        let (scope, chosen) = (caller.threads.clone(), selection.clone());
         let looked = self.storage().read(Cost::Scan, move |tx| chosen.find(tx, &scope));
         let (runs, _) = looked.await?;
         let reason = format!("{} requested via POST /runs/cancel", action.word());
         let ended = self.ended_by(&runs, action, &reason).await?;
-        let (scope, now) = (caller.scope.clone(), self.now());
+        let (scope, now) = (caller.threads.clone(), self.now());
         let cancelled = self
             .storage()
             .write(move |tx| {
@@ -173,7 +174,7 @@ impl Domain {
                 }
                 runs.into_iter()
                     .map(|run| {
-                        match tx.get_run(&Scope::Unrestricted, run.thread_id, run.run_id)? {
+                        match tx.get_run(&Scope::server(), run.thread_id, run.run_id)? {
                             Some(run) => decide(tx, run, action, &reason, now),
                             // It went away with the temporary thread of a run before it.
                             None => Ok(Cancelled::of(&run, RunStatus::Interrupted)),
@@ -209,7 +210,7 @@ impl Domain {
             .storage()
             .write(move |tx| {
                 // Read again: between the look and the decision the run may have started, moved on or ended.
-                let run = tx.get_run(&Scope::Unrestricted, thread, id)?;
+                let run = tx.get_run(&Scope::server(), thread, id)?;
                 let run = run.filter(|run| !run.status.is_terminal());
                 let run = run.ok_or_else(|| Error::NotFound(ALL_OVER.into()))?;
                 decide(tx, run, action, &reason, now)
@@ -252,7 +253,7 @@ impl Domain {
             .write(move |tx| {
                 let mut cancelled = vec![];
                 for run in runs {
-                    let run = tx.get_run(&Scope::Unrestricted, run.thread_id, run.run_id)?;
+                    let run = tx.get_run(&Scope::server(), run.thread_id, run.run_id)?;
                     if let Some(run) = run.filter(|run| run.status == RunStatus::Pending) {
                         cancelled.push(decide(tx, run, CancelAction::Interrupt, &reason, now)?);
                     }

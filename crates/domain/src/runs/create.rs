@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Caller, Domain, Error, Result,
-    assistants::{configurable, default_assistant_id, refuse_both},
+    assistants::{configurable, default_assistant_id, is_system, refuse_both},
     measure,
     ports::{RunOrder, Slot},
     stream::{From, Listener},
@@ -52,8 +52,9 @@ struct Plan {
     stateless: bool,
     assistant_id: AssistantId,
     request: RunRequest,
-    request_id: String,
-    scope: Scope,
+    caller: Caller,
+    /// Whether the assistant's id is that of a configured graph's default one.
+    is_default: bool,
     now: Timestamp,
     delay: TimeDelta,
     /// The graph that a slot is reserved for.
@@ -90,12 +91,29 @@ impl Domain {
         target: Target,
         request: RunRequest,
     ) -> Result<Created> {
+        let created = self.create_run_if(caller, target, request, |_, _| Ok(true)).await?;
+        Ok(created.expect("nothing was against it"))
+    }
+
+    /// Creates a run if `mark` agrees, which is asked in the transaction of the run and may write in it what has to be
+    /// written with the run, or instead of it. An error of it, or of the creation, undoes both.
+    ///
+    /// # Errors
+    /// As [`Self::create_run`], or what `mark` says.
+    pub(crate) async fn create_run_if(
+        &self,
+        caller: &Caller,
+        target: Target,
+        request: RunRequest,
+        mark: impl FnOnce(&dyn WriteTx, RunId) -> Result<bool> + Send + 'static,
+    ) -> Result<Option<Created>> {
         let prepared = self.prepare(caller, target, request)?;
+        let run_id = prepared.plan.run_id;
         if prepared.plan.request.multitask_strategy == MultitaskStrategy::Interrupt {
             self.make_way(&prepared.plan).await?;
         }
-        let mut created = self.create_prepared(vec![prepared]).await?;
-        Ok(created.pop().expect("one was asked for"))
+        let mark = move |tx: &dyn WriteTx| mark(tx, run_id);
+        Ok(self.create_prepared(vec![prepared], mark).await?.pop())
     }
 
     /// Creates stateless runs: all of them or none.
@@ -111,7 +129,7 @@ impl Domain {
             .into_iter()
             .map(|request| self.prepare(caller, Target::Stateless, request))
             .collect::<Result<_>>()?;
-        self.create_prepared(prepared).await
+        self.create_prepared(prepared, |_| Ok(true)).await
     }
 
     /// Everything about a creation that needs no transaction.
@@ -142,13 +160,13 @@ impl Domain {
         };
         let slot_graph = slot.as_ref().and(graph).cloned();
         let plan = Plan {
-            run_id: self.0.ids.ordered().into(),
+            run_id: request.run_id.unwrap_or_else(|| self.new_run_id()),
             thread_id,
             stateless,
             assistant_id,
             request,
-            request_id: caller.request_id.clone(),
-            scope: caller.scope.clone(),
+            caller: caller.clone(),
+            is_default: graph.is_some(),
             now: self.now(),
             delay,
             slot_graph,
@@ -160,15 +178,16 @@ impl Domain {
 
     /// Asks the runs that this one interrupts to stop, so that what they hold is kept.
     async fn make_way(&self, plan: &Plan) -> Result<()> {
-        let (scope, assistant, thread) = (plan.scope.clone(), plan.assistant_id, plan.thread_id);
+        let (caller, thread) = (plan.caller.clone(), plan.thread_id);
+        let (assistant, is_default) = (plan.assistant_id, plan.is_default);
         let graphs = self.graphs();
         let inflight = self
             .storage()
             .read(Cost::Point, move |tx| {
                 // A run that will be refused stops nothing.
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
-                runnable(tx, &scope, assistant, &known)?;
-                match tx.get_thread(&scope, thread, Columns::Header)? {
+                runnable(tx, &caller, assistant, is_default, &known)?.ok_or_else(missing)?;
+                match tx.get_thread(&caller.threads, thread, Columns::Header)? {
                     Some(_) => Ok::<_, Error>(tx.inflight_runs(thread)?),
                     None => Ok(vec![]),
                 }
@@ -178,8 +197,13 @@ impl Domain {
         Ok(())
     }
 
-    /// Commits the runs in one transaction, starts those that were claimed, and returns when all are durable.
-    async fn create_prepared(&self, prepared: Vec<Prepared>) -> Result<Vec<Created>> {
+    /// Commits the runs in one transaction, if `mark` agrees in it, starts those that were claimed, and returns when all are
+    /// durable.
+    async fn create_prepared(
+        &self,
+        prepared: Vec<Prepared>,
+        mark: impl FnOnce(&dyn WriteTx) -> Result<bool> + Send + 'static,
+    ) -> Result<Vec<Created>> {
         let (mut plans, mut slots, mut listeners) = (vec![], vec![], vec![]);
         // Whether a thread is made that has a lifetime for the sake of replays.
         let mut replayed = false;
@@ -195,18 +219,22 @@ impl Domain {
             plans.push(plan);
         }
         let graphs = self.graphs();
-        let (decided, flush) = self
+        let committed = self
             .storage()
             .commit(move |tx| {
+                if !mark(tx)? {
+                    return Ok(vec![]);
+                }
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
                 plans.into_iter().map(|plan| plan.decide(tx, &known)).collect::<Result<Vec<_>>>()
             })
-            .await
-            .inspect_err(|_| {
-                for (run_id, _) in &listeners {
-                    self.0.streams.discard(*run_id);
-                }
-            })?;
+            .await;
+        if committed.as_ref().map_or(true, |(decided, _)| decided.is_empty()) {
+            for (run_id, _) in &listeners {
+                self.0.streams.discard(*run_id);
+            }
+        }
+        let (decided, flush) = committed?;
         let mut created = Vec::with_capacity(decided.len());
         if replayed {
             self.0.lifetimes.notify_one();
@@ -229,8 +257,16 @@ impl Domain {
         Ok(created)
     }
 
+    /// An id for a run, for who has to name it before it is created.
+    pub fn new_run_id(&self) -> RunId {
+        self.0.ids.ordered().into()
+    }
+
     /// A graph id stands for its default assistant, anything else must be a UUID.
-    fn resolve_assistant(&self, text: &str) -> Result<AssistantId> {
+    ///
+    /// # Errors
+    /// `Invalid` for what is neither.
+    pub fn resolve_assistant(&self, text: &str) -> Result<AssistantId> {
         if self.graph(text).is_some() {
             return Ok(default_assistant_id(text));
         }
@@ -278,16 +314,20 @@ fn missing() -> Error {
     Error::NotFound("Thread or assistant not found.".into())
 }
 
-/// The assistant, if it is there and its graph is configured.
-fn runnable(
+/// The assistant, if it is there for the caller and its graph is configured.
+pub(crate) fn runnable(
     tx: &(impl ReadTx + ?Sized),
-    scope: &Scope,
+    caller: &Caller,
     id: AssistantId,
+    is_default: bool,
     known_graph: &dyn Fn(&str) -> bool,
-) -> Result<Assistant> {
-    tx.get_assistant(scope, id)?
-        .filter(|assistant| known_graph(&assistant.graph_id))
-        .ok_or_else(missing)
+) -> Result<Option<Assistant>> {
+    // Those that the server made for its graphs may be run by everybody, although filters hide them.
+    let for_all = |assistant: &Assistant| is_default && is_system(assistant);
+    Ok(tx
+        .get_assistant(&Scope::server(), id)?
+        .filter(|found| for_all(found) || caller.assistants.allows(&found.metadata))
+        .filter(|assistant| known_graph(&assistant.graph_id)))
 }
 
 impl Plan {
@@ -298,9 +338,11 @@ impl Plan {
     }
 
     fn decide(self, tx: &dyn WriteTx, known_graph: &dyn Fn(&str) -> bool) -> Result<Decided> {
-        let assistant = runnable(tx, &self.scope, self.assistant_id, known_graph)?;
+        let assistant =
+            runnable(tx, &self.caller, self.assistant_id, self.is_default, known_graph)?
+                .ok_or_else(missing)?;
         let temporary = self.stateless && !self.request.keep_thread;
-        let known = tx.get_thread(&self.scope, self.thread_id, Columns::Header)?;
+        let known = tx.get_thread(&self.caller.threads, self.thread_id, Columns::Header)?;
         let is_new = known.is_none();
         if is_new && !self.stateless && !self.request.create_thread {
             return Err(missing());
@@ -329,14 +371,14 @@ impl Plan {
                     cancelled.push(super::cancel::decide(tx, run, action, &reason, self.now)?);
                 }
                 thread = tx
-                    .get_thread(&self.scope, self.thread_id, Columns::Header)?
+                    .get_thread(&self.caller.threads, self.thread_id, Columns::Header)?
                     .ok_or_else(missing)?;
             }
         }
 
         let facts = Facts {
             run_id: self.run_id,
-            request_id: &self.request_id,
+            caller: &self.caller,
             now_millis: self.now.timestamp_millis(),
             temporary,
         };
@@ -371,7 +413,7 @@ impl Plan {
                 changes.config = Some(merged.thread_config);
                 changes.metadata = Some(merged.thread_metadata);
             }
-            tx.update_thread(&Scope::Unrestricted, self.thread_id, &changes)?;
+            tx.update_thread(&Scope::server(), self.thread_id, &changes)?;
         }
 
         let mut order = None;

@@ -19,7 +19,7 @@ const ROUND: u32 = 64;
 
 /// Everything a host needs for the run's current attempt. A `new` thread has no checkpoints to look for.
 pub(super) fn order(tx: &(impl ReadTx + ?Sized), run: &Run, new: bool) -> Result<RunOrder> {
-    let scope = Scope::Unrestricted;
+    let scope = Scope::server();
     let asked = kwargs::checkpoint_id(&run.kwargs);
     let (checkpoint, head_id) = if run.temporary || new {
         (None, None)

@@ -100,7 +100,7 @@ fn thread_status(inflight: &[Run], failed: bool, pending: bool) -> ThreadStatus 
 
 /// Writes the thread's row anew from what is stored, after runs or checkpoints were taken away.
 pub(super) fn recompute_thread(tx: &dyn WriteTx, thread: ThreadId, now: Timestamp) -> Result<()> {
-    let all = &Scope::Unrestricted;
+    let all = &Scope::server();
     let inflight = tx.inflight_runs(thread)?;
     let last = tx.list_runs(all, thread, None, Page { limit: 1, offset: 0 })?.pop();
     let failed =
@@ -161,7 +161,7 @@ impl End {
             return Ok(true);
         }
         if self.vanishes {
-            tx.delete_thread(&Scope::Unrestricted, thread_id)?;
+            tx.delete_thread(&Scope::server(), thread_id)?;
             return Ok(true);
         }
         let (mut values, mut pending, mut interrupts) = (self.values, self.pending, None);
@@ -185,7 +185,7 @@ impl End {
             error: Some(Some(self.verdict.error())),
             ..Default::default()
         };
-        tx.update_thread(&Scope::Unrestricted, thread_id, &changes)?;
+        tx.update_thread(&Scope::server(), thread_id, &changes)?;
         Ok(true)
     }
 }

@@ -3,12 +3,15 @@
 //! Source: reference/runs-and-threads.md, sections 5 to 7. All merges are shallow per level; later wins.
 
 use agent_server_storage::{
-    Map, RawJson, RunId, assistants::Assistant, runs::MultitaskStrategy, threads::Thread,
+    CronId, Map, RawJson, RunId, assistants::Assistant, runs::MultitaskStrategy, threads::Thread,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::assistants::{configurable, merged};
+use crate::{
+    Caller,
+    assistants::{configurable, merged},
+};
 
 /// Body of a run creation, already checked against the document.
 #[derive(Clone, Debug)]
@@ -55,6 +58,10 @@ pub struct RunRequest {
     pub checkpoint_during: Option<bool>,
     /// Stateless runs: whether the thread stays.
     pub keep_thread: bool,
+    /// The cron that asks for the run, if one does.
+    pub cron_id: Option<CronId>,
+    /// Its id, where somebody was told of it before; else it is made with the run.
+    pub run_id: Option<RunId>,
 }
 
 /// Where the traces of a run go.
@@ -103,8 +110,8 @@ pub struct Merged {
 pub struct Facts<'a> {
     /// Id of the new run.
     pub run_id: RunId,
-    /// Request id for the config.
-    pub request_id: &'a str,
+    /// Who asks, for the config.
+    pub caller: &'a Caller,
     /// Now, milliseconds since 1970.
     pub now_millis: i64,
     /// Whether the thread goes away with the run.
@@ -156,12 +163,23 @@ pub fn merge(
             run_configurable.insert(key.into(), json!(value));
         }
     }
-    let user_id = run_configurable.get("user_id").cloned().unwrap_or_else(|| json!(""));
+    let request_id = match request.cron_id {
+        // Nobody sent a request. Only here: the context is for the graph's own values.
+        Some(cron_id) => {
+            run_configurable.insert("cron_id".into(), json!(cron_id.to_string()));
+            Value::Null
+        }
+        None => json!(facts.caller.request_id),
+    };
+    // A caller's own `user_id` wins, so nothing may trust it (reference/auth-webhooks-encryption.md, 2.6).
+    let user = facts.caller.user.as_deref();
+    let identity = user.map_or("", |user| &user.identity);
+    let user_id = run_configurable.get("user_id").cloned().unwrap_or_else(|| json!(identity));
     for (key, value) in [
-        ("langgraph_auth_user", Value::Null),
-        ("langgraph_auth_user_id", json!("")),
-        ("langgraph_auth_permissions", json!([])),
-        ("langgraph_request_id", json!(facts.request_id)),
+        ("langgraph_auth_user", user.map_or(Value::Null, |user| json!(user.fields))),
+        ("langgraph_auth_user_id", json!(identity)),
+        ("langgraph_auth_permissions", json!(user.map_or(&[][..], |user| &user.permissions))),
+        ("langgraph_request_id", request_id),
         ("__request_start_time_ms__", json!(facts.now_millis)),
         ("__after_seconds__", seconds(request.after_seconds)),
         ("run_id", json!(facts.run_id.to_string())),
@@ -244,10 +262,13 @@ pub fn checkpoint_id(kwargs: &RawJson) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use agent_server_storage::{Timestamp, threads::ThreadStatus};
     use uuid::Uuid;
 
     use super::*;
+    use crate::auth::User;
 
     fn map(value: Value) -> Map {
         value.as_object().cloned().expect("an object")
@@ -276,6 +297,8 @@ mod tests {
             durability: None,
             checkpoint_during: None,
             keep_thread: false,
+            cron_id: None,
+            run_id: None,
         }
     }
 
@@ -311,9 +334,19 @@ mod tests {
     }
 
     fn run(request: &RunRequest, assistant: &Assistant, thread: &Thread) -> (Value, Merged) {
+        run_of(None, request, assistant, thread)
+    }
+
+    fn run_of(
+        user: Option<User>,
+        request: &RunRequest,
+        assistant: &Assistant,
+        thread: &Thread,
+    ) -> (Value, Merged) {
+        let caller = Caller::open(user.map(Arc::new), "req-1".into());
         let facts = Facts {
             run_id: Uuid::from_u128(3).into(),
-            request_id: "req-1",
+            caller: &caller,
             now_millis: 7,
             temporary: false,
         };
@@ -369,6 +402,45 @@ mod tests {
         let (kwargs, _) = run(&request, &assistant(json!({}), json!({})), &thread(json!({})));
         assert_eq!(kwargs["config"]["configurable"]["model"], "m");
         assert_eq!(kwargs["context"], json!({"model": "m"}));
+    }
+
+    #[test]
+    fn the_id_of_a_cron_is_in_the_configurable_alone() {
+        let mut request = request();
+        request.cron_id = Some(Uuid::from_u128(4).into());
+        request.context = map(json!({"model": "m"}));
+        let (kwargs, merged) = run(&request, &assistant(json!({}), json!({})), &thread(json!({})));
+        let configurable = &kwargs["config"]["configurable"];
+        assert_eq!(configurable["cron_id"], "00000000-0000-0000-0000-000000000004");
+        assert_eq!(configurable["langgraph_request_id"], Value::Null);
+        assert_eq!(kwargs["context"], json!({"model": "m"}));
+        assert_eq!(merged.metadata.get("cron_id"), None);
+        assert_eq!(merged.thread_config["configurable"], json!({}), "for this run alone");
+    }
+
+    #[test]
+    fn the_user_is_told_and_does_not_replace_the_callers_own_word() {
+        let mut user = User::named("alice", vec!["read".into()]);
+        user.fields.insert("org".into(), json!("acme"));
+        // What a stored config holds of another user does not count.
+        let other = json!({"configurable": {"langgraph_auth_user": {"identity": "bob"}}});
+        let mut request = request();
+        let of = |request: &RunRequest| {
+            let assistant = assistant(other.clone(), json!({}));
+            let (kwargs, _) =
+                run_of(Some(user.clone()), request, &assistant, &thread(other.clone()));
+            kwargs["config"]["configurable"].clone()
+        };
+        let configurable = of(&request);
+        assert_eq!(
+            configurable["langgraph_auth_user"],
+            json!({"identity": "alice", "is_authenticated": true, "display_name": "alice", "org": "acme"})
+        );
+        assert_eq!(configurable["langgraph_auth_user_id"], "alice");
+        assert_eq!(configurable["langgraph_auth_permissions"], json!(["read"]));
+        assert_eq!(configurable["user_id"], "alice");
+        request.config = map(json!({"configurable": {"user_id": "mine"}}));
+        assert_eq!(of(&request)["user_id"], "mine");
     }
 
     #[test]

@@ -34,6 +34,7 @@ use crate::{
 
 pub(crate) use apart::Apart;
 pub use cancel::{CancelAction, Selection};
+pub(crate) use create::runnable;
 pub use create::{Created, Target};
 pub(crate) use sink::Buffers;
 pub(crate) use sink::Sink;
@@ -52,7 +53,7 @@ impl Domain {
     /// # Errors
     /// `NotFound` for thread or run.
     pub async fn get_run(&self, caller: &Caller, thread: ThreadId, id: RunId) -> Result<Run> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         self.storage()
             .read(Cost::Point, move |tx| {
                 if let Some(run) = tx.get_run(&scope, thread, id)? {
@@ -71,7 +72,7 @@ impl Domain {
     /// # Errors
     /// `NotFound`.
     pub async fn find_run(&self, caller: &Caller, id: RunId) -> Result<Run> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         self.storage()
             .read(Cost::Point, move |tx| tx.find_run(&scope, id).map_err(Error::from))
             .await?
@@ -89,7 +90,7 @@ impl Domain {
         status: Option<RunStatus>,
         page: Page,
     ) -> Result<Vec<Run>> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         self.storage()
             .read(Cost::Scan, move |tx| {
                 if tx.get_thread(&scope, thread, Columns::Header)?.is_none() {
@@ -105,7 +106,7 @@ impl Domain {
     /// # Errors
     /// `NotFound`.
     pub async fn delete_run(&self, caller: &Caller, thread: ThreadId, id: RunId) -> Result<()> {
-        let (scope, now) = (caller.scope.clone(), self.now());
+        let (scope, now) = (caller.threads.clone(), self.now());
         let run = self
             .storage()
             .write(move |tx| {
@@ -164,7 +165,7 @@ impl Domain {
         let again = self
             .storage()
             .read(Cost::Point, move |tx| {
-                tx.get_run(&Scope::Unrestricted, thread, id).map_err(Error::from)
+                tx.get_run(&Scope::server(), thread, id).map_err(Error::from)
             })
             .await?;
         match again {

@@ -125,7 +125,7 @@ impl Domain {
         let thread = self
             .storage()
             .read(Cost::Point, move |tx| {
-                tx.get_thread(&Scope::Unrestricted, id, Columns::Full).map_err(Error::from)
+                tx.get_thread(&Scope::server(), id, Columns::Full).map_err(Error::from)
             })
             .await?;
         let Some(thread) = thread else { return Ok(Bytes::from_static(b"{}")) };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use agent_server_storage::{
-    Cost, RawJson, RunId, ThreadId,
+    Cost, RawJson, RunId, Scope, ThreadId,
     checkpoints::{CheckpointTuple, SaverOp},
     runs::{Lease, RunStatus},
 };
@@ -250,7 +250,7 @@ impl RunSink for Sink {
         domain
             .storage()
             .read(Cost::Point, move |tx| {
-                let scope = Default::default();
+                let scope = Scope::server();
                 tx.get_checkpoint(&scope, thread_id, &ns, checkpoint_id.as_deref())
                     .map_err(Error::from)
             })
@@ -258,7 +258,7 @@ impl RunSink for Sink {
     }
 
     async fn store(&self, ops: Vec<StoreOp>) -> Result<Vec<StoreAnswer>> {
-        let scope = agent_server_storage::Scope::Unrestricted;
+        let scope = agent_server_storage::Scope::server();
         self.required()?.store_batch(&scope, ops).await
     }
 

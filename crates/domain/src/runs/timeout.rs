@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 fn expire(tx: &dyn WriteTx, lease: Lease, now: Timestamp) -> Result<Option<Cancelled>> {
     let Lease { run_id, thread_id, attempt } = lease;
     let expected = (RunStatus::Running, attempt);
-    let all = &Scope::Unrestricted;
+    let all = &Scope::server();
     let Some(run) = tx.get_run(all, thread_id, run_id)? else { return Ok(None) };
     if !tx.update_run_if(run_id, expected, RunStatus::Timeout, attempt, now)? {
         return Ok(None);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_server_storage::{RawJson, ReadTx, ThreadId, checkpoints::Filter};
+use agent_server_storage::{RawJson, ReadTx, Scope, ThreadId, checkpoints::Filter};
 use serde::Deserialize;
 
 use super::view::{View, assemble};
@@ -30,10 +30,10 @@ pub(crate) fn head_view(tx: &dyn ReadTx, id: ThreadId) -> Result<Option<HeadView
         id: String,
         interrupts: Vec<RawJson>,
     }
-    let state = match tx.get_live_state(&Default::default(), id)? {
+    let state = match tx.get_live_state(&Scope::server(), id)? {
         Some(live) => Some(live),
         None => {
-            let records = tx.list_records(&Default::default(), id, &Filter::default(), 1)?;
+            let records = tx.list_records(&Scope::server(), id, &Filter::default(), 1)?;
             let record = records.first();
             record.map(|record| assemble(id, record, View::Live)).transpose()?.flatten()
         }

@@ -8,7 +8,7 @@ mod update;
 mod view;
 
 use agent_server_storage::{
-    Cost, Map, RawJson, ThreadId,
+    Cost, Map, RawJson, Scope, ThreadId,
     checkpoints::Filter,
     threads::{Columns, Thread, ThreadStatus},
 };
@@ -57,7 +57,7 @@ impl Domain {
         id: ThreadId,
         at: StateAt,
     ) -> Result<RawJson> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         let wanted = at.clone();
         let stored = self
             .storage()
@@ -95,12 +95,12 @@ impl Domain {
             .await?;
         match stored {
             Stored::Rendered(state) => Ok(state),
-            Stored::Ask(thread) => self.ask_state(&thread, at).await,
+            Stored::Ask(thread) => self.ask_state(caller, &thread, at).await,
         }
     }
 
     /// Has the graph render a state, and keeps it if it is the live view of the root.
-    async fn ask_state(&self, thread: &Thread, at: StateAt) -> Result<RawJson> {
+    async fn ask_state(&self, caller: &Caller, thread: &Thread, at: StateAt) -> Result<RawJson> {
         let id = thread.thread_id;
         let Some(graph_id) = graph_of(thread) else {
             return Ok(empty_state(id, &at.ns, at.checkpoint_id.as_deref()));
@@ -113,6 +113,7 @@ impl Domain {
         if let Some(checkpoint) = &at.checkpoint_id {
             configurable.insert("checkpoint_id".into(), json!(checkpoint));
         }
+        caller.show_user(&mut configurable);
         let config = RawJson::of(&json!({"configurable": configurable}));
         let question = Question::State { thread_id: id, config, subgraphs: at.subgraphs };
         let answer = self.host().ask(&graph_id, question).await?;
@@ -122,7 +123,7 @@ impl Domain {
             self.storage()
                 .write(move |tx| {
                     // A run may have started meanwhile: only the state of the head may be kept.
-                    let head = tx.head_checkpoint(&Default::default(), id, "")?;
+                    let head = tx.head_checkpoint(&Scope::server(), id, "")?;
                     if head.as_deref() == Some(&checkpoint) && tx.inflight_runs(id)?.is_empty() {
                         tx.put_live_state(id, &checkpoint, &state)?;
                     }
@@ -144,7 +145,7 @@ impl Domain {
         filter: Filter,
         limit: u32,
     ) -> Result<Vec<RawJson>> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         let ns = filter.ns.clone();
         let cost = if limit <= 20 { Cost::Point } else { Cost::Scan };
         let (thread, rendered) = self
@@ -169,7 +170,7 @@ impl Domain {
             };
             states.push(match state {
                 Some(state) => state,
-                None => self.ask_state(&thread, at()).await?,
+                None => self.ask_state(caller, &thread, at()).await?,
             });
         }
         Ok(states)

@@ -1,7 +1,7 @@
 //! State updates: the graph makes checkpoints of them, as if a node had returned them.
 
 use agent_server_storage::{
-    Map, RawJson, ThreadId, Timestamp, WriteTx,
+    Map, RawJson, Scope, ThreadId, Timestamp, WriteTx,
     threads::{Changes, ThreadStatus},
 };
 use serde::Deserialize;
@@ -38,7 +38,7 @@ impl Domain {
         id: ThreadId,
         update: StateUpdate,
     ) -> Result<Map> {
-        let thread = self.thread_header(&caller.scope, id).await?;
+        let thread = self.thread_header(&caller.threads, id).await?;
         if thread.status == ThreadStatus::Busy {
             return Err(Error::Conflict(BUSY.into()));
         }
@@ -54,6 +54,7 @@ impl Domain {
         }
         configurable.insert("thread_id".into(), json!(id.to_string()));
         configurable.insert("graph_id".into(), json!(graph_id));
+        caller.show_user(&mut configurable);
         let config = RawJson::of(&json!({"configurable": configurable}));
         let question = Question::UpdateState {
             thread_id: id,
@@ -119,7 +120,7 @@ pub(crate) fn save_update(
         changes.values = Some(values_of(&live.state)?);
         changes.interrupts = Some(Some(live.interrupts.clone()));
     }
-    if !tx.update_thread(&Default::default(), id, &changes)? {
+    if !tx.update_thread(&Scope::server(), id, &changes)? {
         return Err(not_found(id));
     }
     Ok(())

@@ -169,8 +169,10 @@ impl Batch {
     }
 
     fn refresh(&self, tx: &dyn WriteTx, refreshed: &Refreshed) -> Result<()> {
+        // They were found with the caller's scope.
+        let scope = Scope::server();
         for (namespace, key) in refreshed {
-            tx.refresh_item(&self.scope, self.now, namespace, key)?;
+            tx.refresh_item(&scope, self.now, namespace, key)?;
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ impl Domain {
         let refused =
             || Error::Invalid("Invalid last-event-id: must be a valid Redis stream ID".into());
         let after = last_event_id.map(|text| parse_id(text).ok_or_else(refused)).transpose()?;
-        self.thread_header(&caller.scope, thread).await?;
+        self.thread_header(&caller.threads, thread).await?;
         let log = self.0.streams.open_thread(thread);
         if after.is_some() {
             // What was sent before the log was there is read from storage.

@@ -110,7 +110,7 @@ impl Listener {
             .storage
             .read(Cost::Scan, move |tx| {
                 // Whoever listens was allowed to see the thread when it began.
-                let page = tx.list_events(&Scope::Unrestricted, thread, &filter, PAGE_BYTES)?;
+                let page = tx.list_events(&Scope::server(), thread, &filter, PAGE_BYTES)?;
                 Ok::<_, Error>(page.into_iter().map(Logged::read).collect())
             })
             .await

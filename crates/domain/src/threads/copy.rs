@@ -12,13 +12,22 @@ use crate::{
 };
 
 impl Domain {
+    /// An id for a copy, for who has to name it before it is made.
+    pub fn new_copy_id(&self) -> ThreadId {
+        self.0.ids.random().into()
+    }
+
     /// Makes a thread with the same metadata, state and history, and without the runs.
     ///
     /// # Errors
     /// `Conflict` if there is no such thread (the wire's word for it).
-    pub async fn copy_thread(&self, caller: &Caller, id: ThreadId) -> Result<Thread> {
-        let copy_id = ThreadId::from(self.0.ids.random());
-        let (scope, now, ttl) = (caller.scope.clone(), self.now(), self.0.options.thread_ttl);
+    pub async fn copy_thread(
+        &self,
+        caller: &Caller,
+        id: ThreadId,
+        copy_id: ThreadId,
+    ) -> Result<Thread> {
+        let (scope, now, ttl) = (caller.threads.clone(), self.now(), self.0.options.thread_ttl);
         let (mut copy, is_shown) = self
             .storage()
             .write(move |tx| {
@@ -34,7 +43,7 @@ impl Domain {
                 // A run in flight may be further than the row, and its status is not the copy's.
                 let head = head_view(tx, id)?;
                 let is_shown =
-                    head.is_some() || tx.head_checkpoint(&Scope::Unrestricted, id, "")?.is_none();
+                    head.is_some() || tx.head_checkpoint(&Scope::server(), id, "")?.is_none();
                 head.into_iter().for_each(|head| show(&mut copy, head));
                 tx.insert_thread(&copy)?;
                 tx.copy_checkpoints(id, copy_id)?;
@@ -56,7 +65,7 @@ impl Domain {
         }
         let shown = self.storage().write(move |tx| {
             let Some(head) = head_view(tx, id)? else { return Ok::<_, Error>(None) };
-            tx.update_thread(&Scope::Unrestricted, id, &changes(&head))?;
+            tx.update_thread(&Scope::server(), id, &changes(&head))?;
             Ok(Some(head))
         });
         shown.await?.into_iter().for_each(|head| show(copy, head));

@@ -125,7 +125,7 @@ impl Domain {
         let now = self.now();
         self.storage()
             .write(move |tx| {
-                let (id, scope) = (found.thread_id, Scope::Unrestricted);
+                let (id, scope) = (found.thread_id, Scope::server());
                 let thread =
                     tx.get_thread(&scope, id, agent_server_storage::threads::Columns::Header)?;
                 let Some((thread, ttl)) =

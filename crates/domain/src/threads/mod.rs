@@ -65,12 +65,17 @@ fn insert(tx: &dyn WriteTx, thread: &Thread) -> Result<()> {
 }
 
 impl Domain {
+    /// An id for a thread, for who has to name it before it is created.
+    pub fn new_thread_id(&self) -> ThreadId {
+        self.0.ids.ordered().into()
+    }
+
     /// Creates a thread.
     ///
     /// # Errors
     /// `Conflict` if the id exists; `Invalid` for a bad lifetime; what refused the supersteps, see `supersteps.rs`.
     pub async fn create_thread(&self, caller: &Caller, new: NewThread) -> Result<Thread> {
-        let id = new.thread_id.unwrap_or_else(|| self.0.ids.ordered().into());
+        let id = new.thread_id.unwrap_or_else(|| self.new_thread_id());
         let default = self.0.options.thread_ttl;
         let ttl = new.ttl.map_or(Ok(default), |change| change.apply(default))?;
         let thread = Thread { ttl, ..fresh_thread(id, new.metadata, self.now()) };
@@ -92,7 +97,7 @@ impl Domain {
         thread: Thread,
         do_nothing: bool,
     ) -> Result<Thread> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         self.storage()
             .write(move |tx| {
                 if do_nothing
@@ -112,7 +117,7 @@ impl Domain {
     /// # Errors
     /// `NotFound`.
     pub async fn get_thread(&self, caller: &Caller, id: ThreadId) -> Result<Thread> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         self.storage()
             .read(Cost::Point, move |tx| {
                 tx.get_thread(&scope, id, Columns::Full).map_err(Error::from)
@@ -132,7 +137,7 @@ impl Domain {
         metadata: Option<Map>,
         ttl: Option<TtlChange>,
     ) -> Result<Thread> {
-        let (scope, now, default) = (caller.scope.clone(), self.now(), self.0.options.thread_ttl);
+        let (scope, now, default) = (caller.threads.clone(), self.now(), self.0.options.thread_ttl);
         let thread = self
             .storage()
             .write(move |tx| {
@@ -168,7 +173,7 @@ impl Domain {
     /// # Errors
     /// `NotFound`.
     pub async fn delete_thread(&self, caller: &Caller, id: ThreadId) -> Result<()> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         let inflight = self
             .storage()
             .write(move |tx| prune::remove(tx, &scope, id)?.ok_or_else(|| not_found(id)))
@@ -192,7 +197,7 @@ impl Domain {
         page: Page,
         columns: Columns,
     ) -> Result<Found<Thread>> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         let wanted = Page { limit: page.limit + 1, ..page };
         // A plain page is an index walk of a few rows: no need to leave the calling thread for it.
         let plain = filter.metadata.is_none() && filter.values.is_none() && page.offset == 0;
@@ -211,7 +216,7 @@ impl Domain {
     /// # Errors
     /// Storage failed.
     pub async fn count_threads(&self, caller: &Caller, filter: Filter) -> Result<u64> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         self.storage()
             .read(Cost::Scan, move |tx| tx.count_threads(&scope, &filter).map_err(Error::from))
             .await

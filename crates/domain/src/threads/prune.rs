@@ -58,12 +58,12 @@ impl Domain {
     ) -> Result<u64> {
         let mut seen = HashSet::new();
         let ids: Vec<_> = ids.into_iter().filter(|id| seen.insert(*id)).collect();
-        if caller.scope != Scope::Unrestricted {
+        if !caller.threads.is_everything() {
             self.all_visible(caller, ids.clone()).await?;
         }
         let mut count = 0;
         for batch in ids.chunks(BATCH) {
-            let (batch, scope) = (batch.to_vec(), caller.scope.clone());
+            let (batch, scope) = (batch.to_vec(), caller.threads.clone());
             let cleared = self
                 .storage()
                 .write(move |tx| {
@@ -83,7 +83,7 @@ impl Domain {
     }
 
     async fn all_visible(&self, caller: &Caller, ids: Vec<ThreadId>) -> Result<()> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         let visible = self
             .storage()
             .read(Cost::Scan, move |tx| {
@@ -106,7 +106,7 @@ impl Domain {
     /// # Errors
     /// `NotFound`.
     pub async fn thread_storage(&self, caller: &Caller, id: ThreadId) -> Result<ThreadUsage> {
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         self.storage()
             .read(Cost::Scan, move |tx| tx.checkpoint_usage(&scope, id).map_err(Error::from))
             .await?

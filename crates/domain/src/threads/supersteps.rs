@@ -28,7 +28,7 @@ impl Domain {
         do_nothing: bool,
         supersteps: RawJson,
     ) -> Result<Thread> {
-        let (id, scope) = (thread.thread_id, caller.scope.clone());
+        let (id, scope) = (thread.thread_id, caller.threads.clone());
         let existing = self
             .storage()
             .read(Cost::Point, move |tx| {
@@ -39,7 +39,7 @@ impl Domain {
             // Answers or refuses without a look at the updates.
             return self.insert_thread(caller, thread, do_nothing).await;
         }
-        let asked = self.ask_supersteps(&thread, supersteps).await;
+        let asked = self.ask_supersteps(caller, &thread, supersteps).await;
         let answer = match asked {
             Ok(answer) => answer,
             Err(refusal @ (Error::Refused(_) | Error::Incomplete(_))) => {
@@ -49,7 +49,7 @@ impl Domain {
             Err(error) => return Err(error),
         };
         let now = self.now();
-        let scope = caller.scope.clone();
+        let scope = caller.threads.clone();
         self.storage()
             .write(move |tx| {
                 insert(tx, &thread)?;
@@ -62,6 +62,7 @@ impl Domain {
 
     async fn ask_supersteps(
         &self,
+        caller: &Caller,
         thread: &Thread,
         supersteps: RawJson,
     ) -> Result<crate::ports::Answer> {
@@ -80,6 +81,7 @@ impl Domain {
         configurable.insert("checkpoint_ns".into(), json!(""));
         configurable.insert("thread_id".into(), json!(id.to_string()));
         configurable.insert("graph_id".into(), json!(graph_id));
+        caller.show_user(&mut configurable);
         let config = RawJson::of(&json!({"configurable": configurable}));
         let question = Question::Supersteps { thread_id: id, config, supersteps };
         self.host().ask(&graph_id, question).await

@@ -2,12 +2,18 @@
 
 use agent_server_api::{types, *};
 use agent_server_domain::{
+    Caller,
     assistants::{NewAssistant, Patch},
+    auth::Event,
     ports::Xray,
-    storage::assistants::{Assistant, Filter, SortBy},
+    storage::{
+        AssistantId, Page,
+        assistants::{Assistant, Filter, SortBy},
+    },
 };
+use serde_json::json;
 
-use super::{Api, Result, body_id, caller, context, page, pagination};
+use super::{Access, Api, Result, allowed, body_id, context, page, pagination};
 use crate::{convert, error::invalid, not_implemented};
 
 impl Assistants for Api {
@@ -18,8 +24,9 @@ impl Assistants for Api {
     ) -> Result<CreateAssistantResponse> {
         let body = body.value;
         let id = body.assistant_id.as_deref().map(|id| body_id(id, "assistant")).transpose()?;
-        let new = NewAssistant {
-            assistant_id: id.map(Into::into),
+        let id = id.map_or_else(|| self.domain.new_assistant_id(), Into::into);
+        let mut new = NewAssistant {
+            assistant_id: Some(id),
             graph_id: body.graph_id,
             config: body.config.unwrap_or_default(),
             context: context(body.context)?.unwrap_or_default(),
@@ -28,7 +35,19 @@ impl Assistants for Api {
             description: body.description,
             do_nothing: body.if_exists == Some(types::IfExists::DoNothing),
         };
-        let assistant = self.domain.create_assistant(&caller(&cx), new).await?;
+        let mut access = Access::of(&cx);
+        let value = || {
+            json!({
+                "assistant_id": id, "graph_id": new.graph_id, "config": new.config,
+                "context": new.context, "metadata": new.metadata, "name": new.name,
+            })
+        };
+        let mut changed = access.ask(Event::ASSISTANTS_CREATE, value).await?;
+        new.config = changed.member("config", new.config)?;
+        new.context = changed.member("context", new.context)?;
+        new.metadata = changed.member("metadata", new.metadata)?;
+        new.name = changed.member("name", new.name)?;
+        let assistant = self.domain.create_assistant(&access.into_caller(), new).await?;
         Ok(CreateAssistantResponse::Ok(assistant_of(&assistant).into()))
     }
 
@@ -37,7 +56,9 @@ impl Assistants for Api {
         cx: Context,
         path: GetAssistantPath,
     ) -> Result<GetAssistantResponse> {
-        let assistant = self.domain.get_assistant(&caller(&cx), path.assistant_id.into()).await?;
+        let id = path.assistant_id.into();
+        let caller = may_read(&cx, id).await?;
+        let assistant = self.domain.get_assistant(&caller, id).await?;
         Ok(GetAssistantResponse::Ok(assistant_of(&assistant).into()))
     }
 
@@ -48,7 +69,7 @@ impl Assistants for Api {
         body: Body<types::AssistantPatch>,
     ) -> Result<PatchAssistantResponse> {
         let body = body.value;
-        let patch = Patch {
+        let mut patch = Patch {
             graph_id: body.graph_id,
             config: body.config,
             context: context(body.context)?,
@@ -56,8 +77,20 @@ impl Assistants for Api {
             name: body.name,
             description: body.description,
         };
-        let id = path.assistant_id.into();
-        let assistant = self.domain.patch_assistant(&caller(&cx), id, patch).await?;
+        let id: AssistantId = path.assistant_id.into();
+        let mut access = Access::of(&cx);
+        let value = || {
+            json!({
+                "assistant_id": id, "graph_id": patch.graph_id, "config": patch.config,
+                "context": patch.context, "metadata": patch.metadata, "name": patch.name,
+            })
+        };
+        let mut changed = access.ask(Event::ASSISTANTS_UPDATE, value).await?;
+        patch.config = changed.member("config", patch.config)?;
+        patch.context = changed.member("context", patch.context)?;
+        patch.metadata = changed.member("metadata", patch.metadata)?;
+        patch.name = changed.member("name", patch.name)?;
+        let assistant = self.domain.patch_assistant(&access.into_caller(), id, patch).await?;
         Ok(PatchAssistantResponse::Ok(assistant_of(&assistant).into()))
     }
 
@@ -68,8 +101,19 @@ impl Assistants for Api {
         query: DeleteAssistantQuery,
     ) -> Result<DeleteAssistantResponse> {
         let delete_threads = query.delete_threads.unwrap_or(false);
-        let id = path.assistant_id.into();
-        self.domain.delete_assistant(&caller(&cx), id, delete_threads).await?;
+        let id: AssistantId = path.assistant_id.into();
+        let mut access = Access::of(&cx);
+        access.ask(Event::ASSISTANTS_DELETE, || json!({"assistant_id": id})).await?;
+        // Its runs in flight are stopped, and with `delete_threads` threads go away.
+        let stopped = || {
+            let metadata = json!({"run_ids": null, "status": null});
+            json!({"thread_id": null, "action": "interrupt", "metadata": metadata})
+        };
+        access.ask(Event::THREADS_UPDATE, stopped).await?;
+        if delete_threads {
+            access.ask(Event::THREADS_DELETE, || json!({"thread_id": null})).await?;
+        }
+        self.domain.delete_assistant(&access.into_caller(), id, delete_threads).await?;
         Ok(DeleteAssistantResponse::NoContent)
     }
 
@@ -95,7 +139,8 @@ impl Assistants for Api {
         let sort = (sort_by, convert::sort_order(body.sort_order));
         let page = page(body.limit, body.offset);
         let select = body.select.unwrap_or_default();
-        let found = self.domain.search_assistants(&caller(&cx), filter, sort, page).await?;
+        let caller = may_search(&cx, &filter, page).await?;
+        let found = self.domain.search_assistants(&caller, filter, sort, page).await?;
         let assistants: Vec<_> =
             found.items.iter().map(|assistant| assistant_partial(assistant, &select)).collect();
         let mut reply = Reply::new(&assistants);
@@ -117,7 +162,8 @@ impl Assistants for Api {
             name: body.name,
             known_graphs: None,
         };
-        let count = self.domain.count_assistants(&caller(&cx), filter).await?;
+        let caller = may_search(&cx, &filter, Page { limit: 0, offset: 0 }).await?;
+        let count = self.domain.count_assistants(&caller, filter).await?;
         Ok(CountAssistantsResponse::Ok(Reply::new(&types::CountResponse(
             i64::try_from(count).unwrap_or(i64::MAX),
         ))))
@@ -130,7 +176,9 @@ impl Assistants for Api {
         query: GetAssistantGraphQuery,
     ) -> Result<GetAssistantGraphResponse> {
         let xray = xray(query.xray.as_deref())?;
-        let drawing = self.domain.assistant_drawing(&caller(&cx), &path.assistant_id, xray).await?;
+        let id = self.domain.drawn_assistant(&path.assistant_id)?;
+        let caller = may_read(&cx, id).await?;
+        let drawing = self.domain.assistant_drawing(&caller, id, xray).await?;
         Ok(GetAssistantGraphResponse::Ok(Reply::rendered(drawing.get().to_owned())))
     }
 
@@ -140,7 +188,8 @@ impl Assistants for Api {
         path: GetAssistantSchemasPath,
     ) -> Result<GetAssistantSchemasResponse> {
         let id = path.assistant_id.into();
-        let (graph_id, schemas) = self.domain.assistant_schemas(&caller(&cx), id).await?;
+        let caller = may_read(&cx, id).await?;
+        let (graph_id, schemas) = self.domain.assistant_schemas(&caller, id).await?;
         #[derive(serde::Deserialize)]
         struct Schemas {
             input_schema: agent_server_client::wire::RawJson,
@@ -198,6 +247,20 @@ impl Assistants for Api {
     ) -> Result<SetLatestAssistantVersionResponse> {
         Err(not_implemented::operation(&cx))
     }
+}
+
+async fn may_read(cx: &Context, id: AssistantId) -> Result<Caller> {
+    allowed(cx, Event::ASSISTANTS_READ, || json!({"assistant_id": id})).await
+}
+
+async fn may_search(cx: &Context, filter: &Filter, page: Page) -> Result<Caller> {
+    let value = || {
+        json!({
+            "graph_id": filter.graph_id, "metadata": filter.metadata,
+            "limit": page.limit, "offset": page.offset,
+        })
+    };
+    allowed(cx, Event::ASSISTANTS_SEARCH, value).await
 }
 
 /// `true`, `false` or a positive depth; absent or empty is `false`.

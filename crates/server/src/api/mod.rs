@@ -6,6 +6,7 @@ mod a2a;
 mod assistants;
 mod crons;
 mod mcp;
+mod run_access;
 mod run_body;
 mod stateless_runs;
 mod store;
@@ -14,16 +15,17 @@ mod system;
 mod thread_runs;
 mod threads;
 
-use agent_server_api::{Context, Service};
+use agent_server_api::Service;
 use agent_server_domain::{
-    Caller, Domain,
-    storage::{Map, Page, Scope},
+    Domain,
+    storage::{Map, Page},
 };
 use http::HeaderName;
 use uuid::Uuid;
 
 use crate::{
     Options,
+    auth::{Access, allowed},
     error::{Error, invalid},
 };
 
@@ -50,11 +52,6 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 
 const PAGINATION_TOTAL: HeaderName = HeaderName::from_static("x-pagination-total");
 const PAGINATION_NEXT: HeaderName = HeaderName::from_static("x-pagination-next");
-
-/// Who asks. Everybody may touch everything until authentication is configured.
-fn caller(cx: &Context) -> Caller {
-    Caller { scope: Scope::Unrestricted, user: None, request_id: cx.request_id.clone() }
-}
 
 /// Names given as repeated values, as a JSON array in one value, or both.
 pub(crate) fn query_names(values: &[String]) -> Vec<String> {

@@ -65,6 +65,8 @@ macro_rules! shared {
             durability: $body.durability.as_ref().map(text),
             checkpoint_during: $body.checkpoint_during,
             keep_thread: false,
+            cron_id: None,
+            run_id: None,
         }
     }};
 }

@@ -1,11 +1,14 @@
 //! Tag Stateless Runs.
 
 use agent_server_api::{types, *};
-use agent_server_domain::{runs::Target, storage::RunId};
+use agent_server_domain::{Caller, auth::Event, storage::RunId};
 use http::header;
+use serde_json::json;
 
 use super::{
-    Api, Result, caller, run_body,
+    Api, Result, allowed,
+    run_access::Follows,
+    run_body,
     run_body::RunBody,
     thread_runs::{event_stream, locations},
 };
@@ -23,7 +26,7 @@ impl StatelessRuns for Api {
         body: Body<types::RunCreateStateless>,
     ) -> Result<CreateStatelessRunResponse> {
         let RunBody { request, .. } = run_body::stateless(body)?;
-        let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
+        let created = self.start_run(&cx, None, Follows::Nothing, request).await?;
         let place = run_path(created.run.run_id);
         let reply =
             Reply::new(&convert::run(&created.run)).with_header(header::CONTENT_LOCATION, place);
@@ -36,7 +39,7 @@ impl StatelessRuns for Api {
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<StreamStatelessRunResponse> {
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body)?;
-        let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
+        let created = self.start_run(&cx, None, Follows::Events, request).await?;
         let place = run_path(created.run.run_id);
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
         let body = self.event_body(Some(created.listener), sse::Filter::default(), guard);
@@ -49,7 +52,7 @@ impl StatelessRuns for Api {
         body: Body<types::RunCreateStreamingStateless>,
     ) -> Result<WaitStatelessRunResponse> {
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateless(body)?;
-        let created = self.domain.create_run(&caller(&cx), Target::Stateless, request).await?;
+        let created = self.start_run(&cx, None, Follows::Events, request).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
         Ok(WaitStatelessRunResponse::Ok(self.result_reply(
             &created.run,
@@ -63,7 +66,8 @@ impl StatelessRuns for Api {
         cx: Context,
         path: GetStatelessRunPath,
     ) -> Result<GetStatelessRunResponse> {
-        let run = self.domain.find_run(&caller(&cx), path.run_id.into()).await?;
+        let caller = may_read_some(&cx).await?;
+        let run = self.domain.find_run(&caller, path.run_id.into()).await?;
         Ok(GetStatelessRunResponse::Ok(convert::run(&run).into()))
     }
 
@@ -74,7 +78,8 @@ impl StatelessRuns for Api {
         query: JoinStatelessRunStreamQuery,
         headers: JoinStatelessRunStreamHeaders,
     ) -> Result<JoinStatelessRunStreamResponse> {
-        let run = self.domain.find_run(&caller(&cx), path.run_id.into()).await?;
+        let caller = may_read_some(&cx).await?;
+        let run = self.domain.find_run(&caller, path.run_id.into()).await?;
         let joined = self.domain.listen(run, headers.last_event_id.as_deref()).await?;
         let place = run_path(joined.run.run_id);
         let cancel = query.cancel_on_disconnect.unwrap_or(false);
@@ -90,10 +95,16 @@ impl StatelessRuns for Api {
         cx: Context,
         body: Body<types::RunBatchCreate>,
     ) -> Result<CreateRunBatchResponse> {
-        let requests =
-            body.value.0.into_iter().map(run_body::stateless_member).collect::<Result<_>>()?;
-        let created = self.domain.create_runs(&caller(&cx), requests).await?;
+        let members = body.value.0.into_iter().map(run_body::stateless_member);
+        let mut requests = members.collect::<Result<Vec<_>>>()?;
+        let caller = self.allowed_runs(&cx, None, Follows::Nothing, &mut requests).await?;
+        let created = self.domain.create_runs(&caller, requests).await?;
         let runs: Vec<_> = created.iter().map(|created| convert::run(&created.run)).collect();
         Ok(CreateRunBatchResponse::Ok(Reply::new(&runs)))
     }
+}
+
+/// Asks about a thread that the client does not know.
+async fn may_read_some(cx: &Context) -> Result<Caller> {
+    allowed(cx, Event::THREADS_READ, || json!({"thread_id": null})).await
 }

@@ -42,7 +42,7 @@ impl System for Api {
             langgraph_js_version: None,
             flags: types::ServerFlags {
                 assistants: true,
-                crons: false,
+                crons: true,
                 langsmith: false,
                 langsmith_tracing_replicas: false,
                 langsmith_tracing_session_on_runs: false,
@@ -65,7 +65,7 @@ impl System for Api {
     async fn get_openapi(&self, _cx: Context) -> Result<GetOpenapiResponse> {
         let graphs = self.domain.graphs();
         let ids = graphs.iter().map(|graph| graph.graph_id.as_str());
-        Ok(GetOpenapiResponse::Ok(Reply::rendered(docs::document(ids))))
+        Ok(GetOpenapiResponse::Ok(Reply::rendered(docs::document(ids, &self.options.auth))))
     }
 
     async fn get_metrics(

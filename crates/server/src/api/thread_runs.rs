@@ -2,15 +2,21 @@
 
 use agent_server_api::{types, *};
 use agent_server_domain::{
-    runs::{CancelAction, Selection, Target},
+    Caller,
+    auth::Event,
+    runs::{CancelAction, Created, Selection, Target, kwargs::RunRequest},
     storage::{
         Page, RunId, ThreadId,
         runs::{Run, RunStatus},
     },
 };
 use http::{HeaderName, header};
+use serde_json::{Value, json};
 
-use super::{Api, Result, body_id, caller, run_body, run_body::RunBody};
+use super::{
+    Access, Api, Result, allowed, body_id, run_access::Follows, run_body, run_body::RunBody,
+    threads::may_read,
+};
 use crate::{convert, disconnect::OnDisconnect, sse, wait};
 
 /// Where a run is to be found again, relative to the server.
@@ -31,8 +37,8 @@ impl ThreadRuns for Api {
         body: Body<types::RunCreateStateful>,
     ) -> Result<CreateRunResponse> {
         let RunBody { request, .. } = run_body::stateful(body)?;
-        let target = Target::Thread(path.thread_id.into());
-        let created = self.domain.create_run(&caller(&cx), target, request).await?;
+        let thread = path.thread_id.into();
+        let created = self.start_run(&cx, Some(thread), Follows::Nothing, request).await?;
         let place = run_path(created.run.thread_id, created.run.run_id);
         let reply =
             Reply::new(&convert::run(&created.run)).with_header(header::CONTENT_LOCATION, place);
@@ -46,8 +52,8 @@ impl ThreadRuns for Api {
         body: Body<types::RunCreateStreamingStateful>,
     ) -> Result<StreamRunResponse> {
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body)?;
-        let target = Target::Thread(path.thread_id.into());
-        let created = self.domain.create_run(&caller(&cx), target, request).await?;
+        let thread = path.thread_id.into();
+        let created = self.start_run(&cx, Some(thread), Follows::Events, request).await?;
         let place = run_path(created.run.thread_id, created.run.run_id);
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
         let body = self.event_body(Some(created.listener), sse::Filter::default(), guard);
@@ -61,8 +67,8 @@ impl ThreadRuns for Api {
         body: Body<types::RunCreateStreamingStateful>,
     ) -> Result<WaitRunResponse> {
         let RunBody { request, cancel_on_disconnect } = run_body::streaming_stateful(body)?;
-        let target = Target::Thread(path.thread_id.into());
-        let created = self.domain.create_run(&caller(&cx), target, request).await?;
+        let thread = path.thread_id.into();
+        let created = self.start_run(&cx, Some(thread), Follows::Events, request).await?;
         let guard = OnDisconnect::new(cancel_on_disconnect, &self.domain, &created.run);
         Ok(WaitRunResponse::Ok(self.result_reply(&created.run, Some(created.listener), guard)))
     }
@@ -79,18 +85,23 @@ impl ThreadRuns for Api {
             limit: bounded(query.limit.unwrap_or(10)),
             offset: bounded(query.offset.unwrap_or(0)),
         };
+        let mut access = Access::of(&cx);
+        access.ask(Event::THREADS_READ, || json!({"thread_id": thread})).await?;
+        let value = || json!({"thread_id": thread, "metadata": {}});
+        access.ask(Event::THREADS_SEARCH, value).await?;
+        let caller = access.into_caller();
         // A status that does not exist is one that no run has.
         let status = match query.status.as_deref() {
             None | Some("") => None,
             Some(word) => match word.parse() {
                 Ok(status) => Some(convert::run_status_filter(status)),
                 Err(_) => {
-                    self.domain.get_thread(&caller(&cx), thread).await?;
+                    self.domain.get_thread(&caller, thread).await?;
                     return Ok(ListRunsResponse::Ok(Reply::rendered("[]")));
                 }
             },
         };
-        let runs = self.domain.list_runs(&caller(&cx), thread, status, page).await?;
+        let runs = self.domain.list_runs(&caller, thread, status, page).await?;
         let runs: Vec<_> =
             runs.iter().map(|run| convert::run_partial(run, &query.select)).collect();
         Ok(ListRunsResponse::Ok(Reply::new(&runs)))
@@ -98,13 +109,16 @@ impl ThreadRuns for Api {
 
     async fn get_run(&self, cx: Context, path: GetRunPath) -> Result<GetRunResponse> {
         let (thread, run) = (path.thread_id.into(), path.run_id.into());
-        let run = self.domain.get_run(&caller(&cx), thread, run).await?;
+        let caller = may_read(&cx, thread).await?;
+        let run = self.domain.get_run(&caller, thread, run).await?;
         Ok(GetRunResponse::Ok(convert::run(&run).into()))
     }
 
     async fn delete_run(&self, cx: Context, path: DeleteRunPath) -> Result<DeleteRunResponse> {
-        let (thread, run) = (path.thread_id.into(), path.run_id.into());
-        self.domain.delete_run(&caller(&cx), thread, run).await?;
+        let (thread, run): (ThreadId, RunId) = (path.thread_id.into(), path.run_id.into());
+        let value = || json!({"run_id": run, "thread_id": thread});
+        let caller = allowed(&cx, Event::THREADS_DELETE, value).await?;
+        self.domain.delete_run(&caller, thread, run).await?;
         Ok(DeleteRunResponse::NoContent)
     }
 
@@ -115,7 +129,8 @@ impl ThreadRuns for Api {
         query: JoinRunQuery,
     ) -> Result<JoinRunResponse> {
         let (thread, run) = (path.thread_id.into(), path.run_id.into());
-        let joined = self.domain.join_run(&caller(&cx), thread, run, None).await?;
+        let caller = may_read(&cx, thread).await?;
+        let joined = self.domain.join_run(&caller, thread, run, None).await?;
         let cancel = query.cancel_on_disconnect.unwrap_or(false);
         let guard = OnDisconnect::new(cancel, &self.domain, &joined.run);
         Ok(JoinRunResponse::Ok(self.result_reply(&joined.run, joined.listener, guard)))
@@ -130,7 +145,8 @@ impl ThreadRuns for Api {
     ) -> Result<JoinRunStreamResponse> {
         let (thread, run) = (path.thread_id.into(), path.run_id.into());
         let last = headers.last_event_id.as_deref();
-        let joined = self.domain.join_run(&caller(&cx), thread, run, last).await?;
+        let caller = may_read(&cx, thread).await?;
+        let joined = self.domain.join_run(&caller, thread, run, last).await?;
         let place = run_path(thread, run);
         let cancel = query.cancel_on_disconnect.unwrap_or(false);
         let guard = OnDisconnect::new(cancel, &self.domain, &joined.run);
@@ -147,8 +163,9 @@ impl ThreadRuns for Api {
     ) -> Result<CancelRunResponse> {
         let (thread, run) = (path.thread_id.into(), path.run_id.into());
         let action = cancel_action(query.action.as_deref());
+        let caller = may_cancel(&cx, &Selection::Ids(thread, vec![run]), action).await?;
         // The end is committed before this returns, so there is nothing left to wait for.
-        self.domain.cancel_run(&caller(&cx), thread, run, action).await?;
+        self.domain.cancel_run(&caller, thread, run, action).await?;
         if !query.wait.unwrap_or(false) {
             return Ok(CancelRunResponse::Accepted);
         }
@@ -167,9 +184,23 @@ impl ThreadRuns for Api {
     ) -> Result<CancelRunsResponse> {
         let selection = selection(body.value)?;
         let action = cancel_action(query.action.as_deref());
-        self.domain.cancel_runs(&caller(&cx), selection, action).await?;
+        let caller = may_cancel(&cx, &selection, action).await?;
+        self.domain.cancel_runs(&caller, selection, action).await?;
         Ok(CancelRunsResponse::NoContent)
     }
+}
+
+async fn may_cancel(cx: &Context, selection: &Selection, action: CancelAction) -> Result<Caller> {
+    let value = || {
+        let (thread, runs, status) = match selection {
+            Selection::Ids(thread, runs) => (json!(thread), json!(runs), Value::Null),
+            Selection::Status(Some(status)) => (Value::Null, Value::Null, json!(status.as_str())),
+            Selection::Status(None) => (Value::Null, Value::Null, json!("all")),
+        };
+        let metadata = json!({"run_ids": runs, "status": status});
+        json!({"thread_id": thread, "action": action.word(), "metadata": metadata})
+    };
+    allowed(cx, Event::THREADS_UPDATE, value).await
 }
 
 /// Any other word is read as `interrupt`.
@@ -211,6 +242,20 @@ pub(super) fn event_stream(
 }
 
 impl Api {
+    /// Creates a run, if it is allowed; `thread` is `None` for a stateless one.
+    pub(super) async fn start_run(
+        &self,
+        cx: &Context,
+        thread: Option<ThreadId>,
+        follows: Follows,
+        mut request: RunRequest,
+    ) -> Result<Created> {
+        let requests = std::slice::from_mut(&mut request);
+        let caller = self.allowed_runs(cx, thread, follows, requests).await?;
+        let target = thread.map_or(Target::Stateless, Target::Thread);
+        Ok(self.domain.create_run(&caller, target, request).await?)
+    }
+
     pub(super) fn event_body(
         &self,
         listener: Option<agent_server_domain::stream::Listener>,

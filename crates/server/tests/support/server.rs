@@ -84,6 +84,16 @@ impl TestServer {
         Self { host, domain, router, starts, cancels, clock, folder }
     }
 
+    /// Sets the clock forward.
+    pub(crate) fn pass(&self, millis: u64) {
+        self.clock.0.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    /// Sets the clock back.
+    pub(crate) fn pass_back(&self, millis: u64) {
+        self.clock.0.fetch_sub(millis, Ordering::Relaxed);
+    }
+
     /// The next attempt that the host was told to start.
     #[expect(clippy::await_holding_lock, reason = "one test task takes attempts")]
     pub(crate) async fn started(&self) -> RunOrder {

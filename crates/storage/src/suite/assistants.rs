@@ -10,7 +10,7 @@ use crate::{
 
 const OLDEST_FIRST: (SortBy, SortOrder) = (SortBy::CreatedAt, SortOrder::Asc);
 
-fn assistant(n: u32, graph: &str, name: &str) -> Assistant {
+pub(super) fn assistant(n: u32, graph: &str, name: &str) -> Assistant {
     Assistant {
         assistant_id: assistant_id(n.into()),
         graph_id: graph.into(),
@@ -41,9 +41,9 @@ async fn names(
     page: Page,
 ) -> Vec<u128> {
     let found = read(storage, move |tx| {
-        let found = tx.search_assistants(&Scope::Unrestricted, &filter, sort, page)?;
+        let found = tx.search_assistants(&Scope::server(), &filter, sort, page)?;
         if page == ALL {
-            let count = tx.count_assistants(&Scope::Unrestricted, &filter)?;
+            let count = tx.count_assistants(&Scope::server(), &filter)?;
             assert_eq!(count, found.len() as u64);
         }
         Ok(found)
@@ -56,7 +56,7 @@ pub async fn inserted_comes_back(storage: &dyn Storage) {
     let given = Assistant { description: Some("text".into()), ..assistant(1, "chat", "") };
     let expected = given.clone();
     write(storage, move |tx| tx.insert_assistant(&given)).await;
-    let found = read(storage, |tx| tx.get_assistant(&Scope::Unrestricted, assistant_id(1))).await;
+    let found = read(storage, |tx| tx.get_assistant(&Scope::server(), assistant_id(1))).await;
     let found = found.unwrap();
     assert_eq!(found, expected);
     // Objects compare without regard to order; the order of keys is kept all the same.
@@ -64,7 +64,7 @@ pub async fn inserted_comes_back(storage: &dyn Storage) {
         serde_json::to_string(&found.config).unwrap(),
         serde_json::to_string(&expected.config).unwrap()
     );
-    let none = read(storage, |tx| tx.get_assistant(&Scope::Unrestricted, assistant_id(2))).await;
+    let none = read(storage, |tx| tx.get_assistant(&Scope::server(), assistant_id(2))).await;
     assert_eq!(none, None);
 }
 
@@ -72,7 +72,7 @@ pub async fn duplicate_is_refused(storage: &dyn Storage) {
     add(storage).await;
     let again = storage.write(|tx| tx.insert_assistant(&assistant(1, "other", "other"))).await;
     assert!(matches!(again, Err(Error::Duplicate(_))), "{again:?}");
-    let kept = read(storage, |tx| tx.get_assistant(&Scope::Unrestricted, assistant_id(1))).await;
+    let kept = read(storage, |tx| tx.get_assistant(&Scope::server(), assistant_id(1))).await;
     assert_eq!(kept.unwrap().name, "beta");
 }
 
@@ -81,17 +81,17 @@ pub async fn versions_are_counted(storage: &dyn Storage) {
     let latest = write(storage, |tx| {
         assert_eq!(tx.latest_assistant_version(assistant_id(9))?, 0);
         let second = Assistant { version: 2, ..assistant(1, "chat", "second") };
-        assert!(tx.update_assistant(&Scope::Unrestricted, &second)?);
+        assert!(tx.update_assistant(&Scope::server(), &second)?);
         // Back to the first version: the number of the next one does not fall.
         let first = Assistant { version: 1, ..assistant(1, "chat", "first") };
-        assert!(tx.update_assistant(&Scope::Unrestricted, &first)?);
+        assert!(tx.update_assistant(&Scope::server(), &first)?);
         let missing = assistant(9, "chat", "missing");
-        assert!(!tx.update_assistant(&Scope::Unrestricted, &missing)?);
+        assert!(!tx.update_assistant(&Scope::server(), &missing)?);
         tx.latest_assistant_version(assistant_id(1))
     })
     .await;
     assert_eq!(latest, 2);
-    let active = read(storage, |tx| tx.get_assistant(&Scope::Unrestricted, assistant_id(1))).await;
+    let active = read(storage, |tx| tx.get_assistant(&Scope::server(), assistant_id(1))).await;
     assert_eq!(active.map(|active| (active.version, active.name)), Some((1, "first".into())));
 }
 
@@ -148,8 +148,8 @@ pub async fn scope_hides(storage: &dyn Storage) {
 pub async fn delete_removes_versions(storage: &dyn Storage) {
     add(storage).await;
     write(storage, |tx| {
-        assert!(tx.delete_assistant(&Scope::Unrestricted, assistant_id(1))?);
-        assert!(!tx.delete_assistant(&Scope::Unrestricted, assistant_id(1))?);
+        assert!(tx.delete_assistant(&Scope::server(), assistant_id(1))?);
+        assert!(!tx.delete_assistant(&Scope::server(), assistant_id(1))?);
         assert_eq!(tx.latest_assistant_version(assistant_id(1))?, 0);
         Ok(())
     })

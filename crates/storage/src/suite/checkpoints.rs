@@ -9,7 +9,7 @@ use crate::{
     checkpoints::{Base, Blob, Filter, NewCheckpoint, SaverOp, TaskWrite, TaskWrites},
 };
 
-const ALL: &Scope = &Scope::Unrestricted;
+const ALL: &Scope = &Scope::server();
 
 fn blob(channel: &str, version: &str, bytes: &[u8]) -> Blob {
     Blob {

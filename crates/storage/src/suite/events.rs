@@ -25,7 +25,7 @@ fn filter(run: Option<RunId>) -> Filter {
 
 /// Numbers of the events that pass.
 fn list(tx: &dyn ReadTx, filter: &Filter) -> Vec<u64> {
-    let events = tx.list_events(&Scope::Unrestricted, thread_id(1), filter, 1 << 20).unwrap();
+    let events = tx.list_events(&Scope::server(), thread_id(1), filter, 1 << 20).unwrap();
     events.iter().map(|event| event.id.millis).collect()
 }
 
@@ -59,7 +59,7 @@ pub async fn come_back_in_order(storage: &dyn Storage) {
     append(storage, 1, &[7, 9]).await;
     read(storage, move |tx| {
         let all = filter(Some(run_id(1)));
-        let found = tx.list_events(&Scope::Unrestricted, thread_id(1), &all, 1 << 20)?;
+        let found = tx.list_events(&Scope::server(), thread_id(1), &all, 1 << 20)?;
         assert_eq!(found[..3], expected);
         assert_eq!(list(tx, &all), [1, 2, 3, 4, 7, 9]);
         assert_eq!(list(tx, &Filter { after: id(2), ..all }), [3, 4, 7, 9]);
@@ -82,7 +82,7 @@ pub async fn pages_are_bounded(storage: &dyn Storage) {
         let mut after = EventId::MIN;
         loop {
             let filter = Filter { after, ..filter(Some(run_id(1))) };
-            let page = tx.list_events(&Scope::Unrestricted, thread_id(1), &filter, 1)?;
+            let page = tx.list_events(&Scope::server(), thread_id(1), &filter, 1)?;
             let Some(last) = page.last() else { break };
             assert_eq!(page.len(), 2, "a chunk is enough");
             after = last.id;
@@ -131,11 +131,11 @@ pub async fn go_away_with_run_and_thread(storage: &dyn Storage) {
     append(storage, 1, &[1]).await;
     append(storage, 2, &[2]).await;
     let shown = || read(storage, |tx| Ok(list(tx, &filter(None))));
-    write(storage, |tx| tx.delete_run(&Scope::Unrestricted, run_id(1))).await;
+    write(storage, |tx| tx.delete_run(&Scope::server(), run_id(1))).await;
     assert_eq!(shown().await, [2]);
     append(storage, 1, &[3]).await;
     assert_eq!(shown().await, [2], "a run that is gone gets no events");
-    write(storage, |tx| tx.delete_thread(&Scope::Unrestricted, thread_id(1))).await;
+    write(storage, |tx| tx.delete_thread(&Scope::server(), thread_id(1))).await;
     assert_eq!(shown().await, [0; 0]);
     assert_eq!(read(storage, |tx| tx.last_event_id()).await, EventId::MIN);
 }

@@ -6,7 +6,7 @@ use crate::{
     threads::{Changes, Columns, Thread, ThreadStatus, Ttl, TtlStrategy},
 };
 
-const ALL: &Scope = &Scope::Unrestricted;
+const ALL: &Scope = &Scope::server();
 
 /// Thread `n` of time `at(n)`, which lives for 100 microseconds.
 fn mortal(n: u32) -> Thread {

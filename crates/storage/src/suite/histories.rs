@@ -9,7 +9,7 @@ use crate::{
     checkpoints::{Base, Blob, Filter, NewCheckpoint, SaverOp},
 };
 
-const ALL: &Scope = &Scope::Unrestricted;
+const ALL: &Scope = &Scope::server();
 const LENGTH: usize = 70;
 
 /// Text that no compressor makes smaller.

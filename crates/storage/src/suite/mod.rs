@@ -7,12 +7,14 @@
 
 pub mod assistants;
 pub mod checkpoints;
+pub mod crons;
 pub mod events;
 pub mod expiry;
 pub mod histories;
 pub mod queue;
 pub mod runs;
 pub mod saved;
+pub mod scopes;
 pub mod store;
 pub mod threads;
 pub mod transactions;
@@ -22,8 +24,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    AssistantId, Cost, Map, Page, RawJson, ReadTx, Result, RunId, Scope, Storage, ThreadId,
-    Timestamp, WriteTx,
+    AssistantId, Condition, Cost, CronId, Map, Page, RawJson, ReadTx, Result, RunId, Scope,
+    Storage, ThreadId, Timestamp, WriteTx,
     runs::{MultitaskStrategy, Run, RunStatus},
     threads::{Thread, ThreadStatus},
 };
@@ -44,6 +46,8 @@ macro_rules! storage_suite {
             queue: claimable_is_one_per_thread, claimable_skips_busy_threads, claimable_waits_for_its_time,
                 queue_tells_who_waits_and_who_is_blocked,
                 claimable_is_oldest_first, running_runs_are_found;
+            crons: inserted_comes_back, update_and_delete, search_filters, search_sorts, scope_hides, go_away_with_assistant_and_thread,
+                due_ones_are_found, a_slot_is_fired_for_once, old_slots_are_forgotten;
             checkpoints: newest_is_the_head, saving_twice_is_saving_once, writes_may_come_before_their_checkpoint,
                 special_writes_replace_others_stay, writes_are_in_order, records_show_rendered_parts, records_filter,
                 live_state_belongs_to_the_head, deleting_a_run_keeps_shared_blobs, scope_hides, late_save_is_refused,
@@ -56,6 +60,7 @@ macro_rules! storage_suite {
                 pruning_spares_values_that_ancestors_complete, usage_counts_rows_and_bytes;
             expiry: a_lifetime_comes_back, lifetimes_end_in_order_and_are_put_off, busy_threads_do_not_expire,
                 a_settled_end_comes_again_after_a_change;
+            scopes: of_threads, of_assistants, of_runs;
             store: put_get_delete, search_by_prefix_and_page, search_filters, unknown_operator_is_refused,
                 unreadable_values_fit_no_filter, expired_items_are_gone, lifetimes_start_again, sweeps_take_what_is_over,
                 queries_rank_by_the_best_vector, namespaces_are_listed, metadata_scope_is_refused;
@@ -110,7 +115,8 @@ fn raw(value: Value) -> RawJson {
 }
 
 fn scope(metadata: Value) -> Scope {
-    Scope::Metadata(map(metadata))
+    let equal = map(metadata).into_iter().map(|(key, value)| Condition::Equals(key, value));
+    Scope::of(Condition::All(equal.collect()))
 }
 
 const fn thread_id(n: u128) -> ThreadId {
@@ -123,6 +129,10 @@ const fn run_id(n: u128) -> RunId {
 
 const fn assistant_id(n: u128) -> AssistantId {
     AssistantId(Uuid::from_u128(0x3000_0000_0000_4000_8000_0000_0000_0000 + n))
+}
+
+const fn cron_id(n: u128) -> CronId {
+    CronId(Uuid::from_u128(0x4000_0000_0000_7000_8000_0000_0000_0000 + n))
 }
 
 /// An idle thread, made at `at(n)`.

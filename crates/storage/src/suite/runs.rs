@@ -33,7 +33,7 @@ pub async fn inserted_comes_back(storage: &dyn Storage) {
     })
     .await;
     read(storage, move |tx| {
-        let all = &Scope::Unrestricted;
+        let all = &Scope::server();
         assert_eq!(tx.get_run(all, thread_id(1), run_id(1))?, Some(expected.clone()));
         assert_eq!(tx.find_run(all, run_id(1))?, Some(expected));
         assert_eq!(tx.find_run(all, run_id(2))?, Some(run(2, 1)));
@@ -59,8 +59,7 @@ pub async fn list_is_newest_first(storage: &dyn Storage) {
     .await;
     read(storage, |tx| {
         let list = |status, page| {
-            tx.list_runs(&Scope::Unrestricted, thread_id(1), status, page)
-                .map(|runs| numbers(&runs))
+            tx.list_runs(&Scope::server(), thread_id(1), status, page).map(|runs| numbers(&runs))
         };
         assert_eq!(list(None, ALL)?, [4, 3, 2, 1]);
         assert_eq!(list(None, Page { limit: 2, offset: 1 })?, [3, 2]);
@@ -88,7 +87,7 @@ pub async fn update_if_refuses_stale_attempts(storage: &dyn Storage) {
         let lease = |attempt| Lease { attempt, ..run(1, 1).lease() };
         assert!(tx.holds_lease(lease(2))?);
         assert!(!tx.holds_lease(lease(1))?);
-        let now = tx.find_run(&Scope::Unrestricted, id)?.unwrap();
+        let now = tx.find_run(&Scope::server(), id)?.unwrap();
         assert_eq!((now.status, now.attempt, now.updated_at), (Running, 2, at(13)));
         assert_eq!(now.created_at, at(1));
         // Ended for good: not even the holder changes it.
@@ -97,7 +96,7 @@ pub async fn update_if_refuses_stale_attempts(storage: &dyn Storage) {
         assert!(!tx.holds_lease(lease(2))?);
         assert!(!tx.update_run_if(run_id(9), (Pending, 0), Running, 1, at(17))?);
         let expected = Run { status: Interrupted, attempt: 2, updated_at: at(15), ..run(1, 1) };
-        assert_eq!(tx.find_run(&Scope::Unrestricted, id)?, Some(expected));
+        assert_eq!(tx.find_run(&Scope::server(), id)?, Some(expected));
         Ok(())
     })
     .await;
@@ -131,7 +130,7 @@ pub async fn inflight_runs_of_all_threads(storage: &dyn Storage) {
         let list = |scope: &Scope, status| {
             tx.inflight_runs_of_all(scope, status).map(|runs| numbers(&runs))
         };
-        let all = Scope::Unrestricted;
+        let all = Scope::server();
         assert_eq!(list(&all, None)?, [1, 2, 3, 4]);
         assert_eq!(list(&all, Some(RunStatus::Pending))?, [1, 2, 3]);
         assert_eq!(list(&all, Some(RunStatus::Running))?, [4]);
@@ -186,9 +185,9 @@ pub async fn delete_removes(storage: &dyn Storage) {
         tx.insert_thread(&thread(1))?;
         tx.insert_run(&run(1, 1))?;
         tx.insert_run(&run(2, 1))?;
-        assert!(tx.delete_run(&Scope::Unrestricted, run_id(1))?);
-        assert!(!tx.delete_run(&Scope::Unrestricted, run_id(1))?);
-        let left = tx.list_runs(&Scope::Unrestricted, thread_id(1), None, ALL)?;
+        assert!(tx.delete_run(&Scope::server(), run_id(1))?);
+        assert!(!tx.delete_run(&Scope::server(), run_id(1))?);
+        let left = tx.list_runs(&Scope::server(), thread_id(1), None, ALL)?;
         assert_eq!(numbers(&left), [2]);
         Ok(())
     })

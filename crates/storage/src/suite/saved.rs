@@ -12,7 +12,7 @@ use crate::{
     checkpoints::{Base, Filter, NewCheckpoint, Record, SaverOp, Usage},
 };
 
-const ALL: &Scope = &Scope::Unrestricted;
+const ALL: &Scope = &Scope::server();
 const SUB: &str = "sub:1";
 
 /// Two checkpoints of the root and two of a subgraph; the second of each takes over `x` and changes `y`.

@@ -8,7 +8,7 @@ use crate::{
     store::{Found, Item, Namespace, NamespaceFilter, NewItem, Pattern, Search, Ttl, Vector},
 };
 
-const ANY: &Scope = &Scope::Unrestricted;
+const ANY: &Scope = &Scope::server();
 
 fn labels(dotted: &str) -> Namespace {
     dotted.split('.').filter(|label| !label.is_empty()).map(Into::into).collect()

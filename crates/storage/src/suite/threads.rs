@@ -23,12 +23,12 @@ async fn search(
     page: Page,
 ) -> Vec<u64> {
     let found = read(storage, move |tx| {
-        let found = tx.search_threads(&Scope::Unrestricted, &filter, sort, page, Columns::Full)?;
+        let found = tx.search_threads(&Scope::server(), &filter, sort, page, Columns::Full)?;
         if page == ALL {
-            let count = tx.count_threads(&Scope::Unrestricted, &filter)?;
+            let count = tx.count_threads(&Scope::server(), &filter)?;
             assert_eq!(count, found.len() as u64);
             let headers =
-                tx.search_threads(&Scope::Unrestricted, &filter, sort, page, Columns::Header)?;
+                tx.search_threads(&Scope::server(), &filter, sort, page, Columns::Header)?;
             assert_eq!(headers.len(), found.len());
         }
         Ok(found)
@@ -38,7 +38,7 @@ async fn search(
 }
 
 async fn get(storage: &dyn Storage, n: u128, columns: Columns) -> Option<Thread> {
-    read(storage, move |tx| tx.get_thread(&Scope::Unrestricted, thread_id(n), columns)).await
+    read(storage, move |tx| tx.get_thread(&Scope::server(), thread_id(n), columns)).await
 }
 
 pub async fn inserted_comes_back(storage: &dyn Storage) {
@@ -74,7 +74,7 @@ pub async fn duplicate_is_refused(storage: &dyn Storage) {
 pub async fn update_changes_given_fields_only(storage: &dyn Storage) {
     add_threads(storage, 1).await;
     let update = |changes: Changes| {
-        write(storage, move |tx| tx.update_thread(&Scope::Unrestricted, thread_id(1), &changes))
+        write(storage, move |tx| tx.update_thread(&Scope::server(), thread_id(1), &changes))
     };
     assert!(update(Changes::default()).await);
     assert_eq!(get(storage, 1, Columns::Full).await, Some(thread(1)));
@@ -109,9 +109,8 @@ pub async fn update_changes_given_fields_only(storage: &dyn Storage) {
     assert!(update(Changes { values: Some(None), interrupts, ..Changes::default() }).await);
     let cleared = Thread { values: None, interrupts: Some(raw(json!({}))), ..all };
     assert_eq!(get(storage, 1, Columns::Full).await, Some(cleared));
-    let missing = write(storage, |tx| {
-        tx.update_thread(&Scope::Unrestricted, thread_id(9), &Changes::default())
-    });
+    let missing =
+        write(storage, |tx| tx.update_thread(&Scope::server(), thread_id(9), &Changes::default()));
     assert!(!missing.await);
 }
 
@@ -129,9 +128,9 @@ pub async fn search_pages_in_order(storage: &dyn Storage) {
             status: Some(ThreadStatus::Busy),
             ..Changes::default()
         };
-        tx.update_thread(&Scope::Unrestricted, thread_id(3), &changes)?;
+        tx.update_thread(&Scope::server(), thread_id(3), &changes)?;
         let changes = Changes { state_updated_at: Some(at(100)), ..Changes::default() };
-        tx.update_thread(&Scope::Unrestricted, thread_id(2), &changes)
+        tx.update_thread(&Scope::server(), thread_id(2), &changes)
     })
     .await;
     let all = |by, order| search(storage, Filter::default(), (by, order), ALL);
@@ -174,9 +173,9 @@ pub async fn search_filters(storage: &dyn Storage) {
             values: Some(Some(raw(json!({"topic": {"a": 1, "b": [1, 2]}})))),
             ..Changes::default()
         };
-        tx.update_thread(&Scope::Unrestricted, thread_id(2), &changes)?;
+        tx.update_thread(&Scope::server(), thread_id(2), &changes)?;
         let changes = Changes { values: Some(Some(RawJson::null())), ..Changes::default() };
-        tx.update_thread(&Scope::Unrestricted, thread_id(3), &changes)
+        tx.update_thread(&Scope::server(), thread_id(3), &changes)
     })
     .await;
     let by = |filter| search(storage, filter, NEWEST_FIRST, ALL);
@@ -219,7 +218,7 @@ pub async fn scope_hides(storage: &dyn Storage) {
 pub async fn delete_removes_everything_below(storage: &dyn Storage) {
     add_threads(storage, 2).await;
     write(storage, |tx| {
-        let all = &Scope::Unrestricted;
+        let all = &Scope::server();
         for n in [1, 2] {
             tx.insert_run(&run(n, n))?;
             let id = thread_id(n.into());

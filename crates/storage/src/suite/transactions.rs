@@ -6,7 +6,7 @@ use crate::{
     threads::{Changes, Columns, Filter},
 };
 
-const ALL: &Scope = &Scope::Unrestricted;
+const ALL: &Scope = &Scope::server();
 
 /// Closures that wait together; every third refuses after it has changed something.
 pub async fn refusal_undoes_only_itself(storage: &dyn Storage) {

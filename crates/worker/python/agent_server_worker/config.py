@@ -10,59 +10,7 @@ from typing import Any
 from langgraph.errors import EmptyInputError
 from langgraph.types import Command, Send
 
-
-class User:
-    """The authenticated user of a run, as graphs see it in ``runtime.server_info.user``."""
-
-    def __init__(self, data: dict[str, Any]) -> None:
-        self._data = data
-
-    @property
-    def identity(self) -> str:
-        """The user's id."""
-        return self._data.get("identity", "")
-
-    @property
-    def is_authenticated(self) -> bool:
-        """Whether the user was authenticated."""
-        return self._data.get("is_authenticated", True)
-
-    @property
-    def display_name(self) -> str:
-        """Name for people."""
-        return self._data.get("display_name") or self.identity
-
-    @property
-    def permissions(self) -> list[str]:
-        """Scopes."""
-        return list(self._data.get("permissions") or ())
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["_data"][name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def __getitem__(self, key: str) -> Any:
-        return self._data[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._data
-
-    def __iter__(self) -> Any:
-        return iter(self._data)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """A member, as of a dict."""
-        return self._data.get(key, default)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All members."""
-        return dict(self._data)
-
-    # What the encoder calls: a user never goes on the wire as a whole.
-    def model_dump(self) -> None:
-        """Nothing: members may be secrets."""
+from agent_server_worker.user import User
 
 
 def with_user(configurable: dict[str, Any]) -> Any:

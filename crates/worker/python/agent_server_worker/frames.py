@@ -42,6 +42,8 @@ FORK = 37
 KILL = 38
 YIELD = 39
 PING = 40
+AUTHENTICATE = 41
+AUTHORIZE = 42
 
 Frame = tuple[int, bytes, list[bytes]]
 

@@ -6,12 +6,8 @@ Source: reference/configuration.md, section 3. A graph that cannot be loaded doe
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import os
-import sys
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +17,7 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import ensure_embeddings
 
 from agent_server_worker.factory import Factory
+from agent_server_worker.modules import LoadError, cause, import_file, import_named, split
 
 
 @dataclass
@@ -39,14 +36,6 @@ class Loaded:
         return None if name == "LangGraph" else name
 
 
-def prepare_path(directories: list[str]) -> None:
-    """Makes the project's modules importable, before those of installed packages."""
-    for directory in reversed(directories):
-        while directory in sys.path:
-            sys.path.remove(directory)
-        sys.path.insert(0, directory)
-
-
 def load_all(specs: list[tuple[str, str]]) -> list[Loaded]:
     """Loads every graph, in order; ``specs`` are ids and ``path:variable``."""
     return [_load_reported(graph_id, spec) for graph_id, spec in specs]
@@ -60,25 +49,7 @@ def _load_reported(graph_id: str, spec: str) -> Loaded:
         if isinstance(error, KeyboardInterrupt):
             raise
         traceback.print_exc()
-        return Loaded(graph_id, error=f"{spec}: {_cause(error)}")
-
-
-def _cause(error: BaseException) -> str:
-    """An exception in one line, with the place in the user's code."""
-    place = ""
-    own = os.path.dirname(__file__)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((own, "<frozen")):
-            place = f" ({frame.filename}, line {frame.lineno})"
-            break
-    text = str(error)
-    name = type(error).__name__
-    if isinstance(error, SyntaxError):
-        place = f" ({error.filename}, line {error.lineno})"
-        text = error.msg or text
-    if isinstance(error, LoadError):
-        return text
-    return (f"{name}: {text}" if text else name) + place
+        return Loaded(graph_id, error=f"{spec}: {cause(error)}")
 
 
 def load_embeddings(spec: str) -> Embeddings:
@@ -89,7 +60,7 @@ def load_embeddings(spec: str) -> Embeddings:
     path, _, variable = spec.rpartition(":")
     try:
         if "/" in path or path.endswith(".py"):
-            return ensure_embeddings(_embedding_variable(_import_file(path), variable))
+            return ensure_embeddings(_embedding_variable(import_file(path), variable))
         if "." in path and ":" not in path:
             return ensure_embeddings(_embedding_variable(importlib.import_module(path), variable))
         return ensure_embeddings(spec)
@@ -100,7 +71,7 @@ def load_embeddings(spec: str) -> Embeddings:
         if isinstance(error, KeyboardInterrupt):
             raise
         traceback.print_exc()
-        raise LoadError(f"{spec}: {_cause(error)}") from None
+        raise LoadError(f"{spec}: {cause(error)}") from None
 
 
 def _embedding_variable(module: ModuleType, variable: str) -> Any:
@@ -115,16 +86,12 @@ def _embedding_variable(module: ModuleType, variable: str) -> Any:
     return value
 
 
-class LoadError(Exception):
-    """The entry itself is wrong; the text says how."""
-
-
 def _load(graph_id: str, spec: str) -> Loaded:
-    path, colon, variable = spec.rpartition(":")
-    if not colon or not path:
+    named = split(spec)
+    if named is None:
         raise LoadError(f"Invalid path '{spec}' for graph '{graph_id}'.")
-    is_file = "/" in path or os.sep in path
-    module = _import_file(path) if is_file else importlib.import_module(path)
+    path, variable = named
+    module = import_named(path)
     value = _variable(module, variable, graph_id)
     if isinstance(value, StateGraph):
         value = value.compile()
@@ -137,31 +104,6 @@ def _load(graph_id: str, spec: str) -> Loaded:
     raise LoadError(
         f"Variable '{variable}' in module '{module.__name__}' is not a Graph or Graph factory function"
     )
-
-
-def _import_file(path: str) -> ModuleType:
-    file = Path(path)
-    if not file.is_file():
-        raise LoadError(f"there is no file '{path}'")
-    if file.is_absolute() and file.is_relative_to(Path.cwd()):
-        # Named as in langgraph.json: saved state refers to classes by module, and projects move.
-        path = f"./{file.relative_to(Path.cwd())}"
-    name = path.replace("/", "__").replace(os.sep, "__").replace(" ", "_")
-    name = name.removesuffix(".py").lstrip(".")
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file.resolve())
-    if spec is None or spec.loader is None:
-        raise LoadError(f"'{path}' is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    # Before it is executed: pickling and type hints look their module up.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _variable(module: ModuleType, variable: str, graph_id: str) -> Any:

@@ -20,7 +20,7 @@ import time
 import traceback
 from typing import Any
 
-from agent_server_worker import frames
+from agent_server_worker import frames, modules
 from agent_server_worker.template import may_fork, redirect_output
 from agent_server_worker.template import serve as serve_template
 
@@ -114,9 +114,9 @@ def _restore_environment(init: dict[str, Any]) -> None:
 
 
 def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
-    """Imports the library, the graphs and what the store embeds with.
+    """Imports what this process serves, and what the store embeds with.
 
-    Returns the hello, the graphs and the embeddings; no graphs if the process is of no use.
+    Returns the hello, what was loaded and the embeddings; nothing if the process is of no use.
     """
     hello: dict[str, Any] = {
         "pid": os.getpid(),
@@ -125,6 +125,9 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
         "error": None,
         "graphs": [],
     }
+    modules.prepare_path(init["import_dirs"])
+    if init["auth"] is not None:
+        return _load_auth(init["auth"], hello)
     try:
         import langgraph.version
 
@@ -135,12 +138,11 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
             f"langgraph cannot be imported by {sys.executable} ({error}); install it there, or name another interpreter"
         )
         return hello, [], None
-    loader.prepare_path(init["import_dirs"])
     embeddings = None
     if (spec := init["store"]["embed"]) is not None:
         try:
             embeddings = loader.load_embeddings(spec)
-        except loader.LoadError as error:
+        except modules.LoadError as error:
             hello["error"] = f"store.index.embed of langgraph.json: {error}"
             return hello, [], None
     loaded = loader.load_all(init["graphs"])
@@ -151,9 +153,33 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
     return hello, loaded, embeddings
 
 
-def _serve(sock: socket.socket, loaded: list[Any], init: dict[str, Any], embeddings: Any) -> None:
-    from agent_server_worker.worker import Worker
+def _load_auth(spec: str, hello: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
+    """Imports the project's authentication, which this process serves instead of graphs."""
+    try:
+        from agent_server_worker import auth
 
+        handlers = auth.load(spec)
+    # User code may also raise SystemExit.
+    except BaseException as error:
+        traceback.print_exc()
+        hello["error"] = f"the authentication {spec} cannot be loaded: {modules.cause(error)}"
+        return hello, [], None
+    hello["auth"] = {"parameters": handlers.parameters, "events": handlers.events}
+    return hello, [handlers], None
+
+
+async def _work(sock: socket.socket, loaded: list[Any], init: dict[str, Any], embeddings: Any) -> None:
+    if init["auth"] is not None:
+        from agent_server_worker.auth import AuthWorker
+
+        await AuthWorker.serve(sock, loaded[0])
+    else:
+        from agent_server_worker.worker import Worker
+
+        await Worker.serve(sock, loaded, init, embeddings)
+
+
+def _serve(sock: socket.socket, loaded: list[Any], init: dict[str, Any], embeddings: Any) -> None:
     try:
         import uvloop  # type: ignore[import-not-found]
     except ImportError:
@@ -163,7 +189,7 @@ def _serve(sock: socket.socket, loaded: list[Any], init: dict[str, Any], embeddi
     asyncio.set_event_loop(loop)
     _watch(sock)
     try:
-        loop.run_until_complete(Worker.serve(sock, loaded, init, embeddings))
+        loop.run_until_complete(_work(sock, loaded, init, embeddings))
     finally:
         # Threads of stuck nodes would keep the interpreter from ending by itself.
         timer = threading.Timer(_LAST_SECONDS, os._exit, (1,))

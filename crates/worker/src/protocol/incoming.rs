@@ -33,6 +33,18 @@ pub(crate) struct Hello {
     pub(crate) graphs: Vec<LoadedGraph>,
     /// Whether it is a template now, which forks workers and executes nothing itself.
     pub(crate) can_fork: bool,
+    /// The project's authentication, where that was loaded.
+    #[serde(default)]
+    pub(crate) auth: Option<Handlers>,
+}
+
+/// The handlers of a project's authentication.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Handlers {
+    /// Names of the parameters of the handler that authenticates: what it looks at.
+    pub(crate) parameters: Vec<String>,
+    /// Events that somebody decides about, `resource:action`.
+    pub(crate) events: Vec<String>,
 }
 
 /// One graph of a [`Hello`].

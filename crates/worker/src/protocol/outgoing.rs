@@ -2,9 +2,10 @@
 
 use agent_server_domain::{
     Error,
+    auth::{Credentials, Event, User},
     ports::{EmbedOrder, Question, RunOrder, StoreAnswer, Xray},
 };
-use agent_server_storage::{checkpoints::CheckpointTuple, store::Item};
+use agent_server_storage::{Map, checkpoints::CheckpointTuple, store::Item};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,6 +23,8 @@ pub(crate) struct Init<'a> {
     pub(crate) import_dirs: &'a [String],
     /// Ids and `path:variable`.
     pub(crate) graphs: Vec<(&'a str, &'a str)>,
+    /// The project's authentication, `path:variable`; then there are no graphs.
+    pub(crate) auth: Option<&'a str>,
     /// Metadata of all runs.
     pub(crate) facts: &'a [(String, String)],
     /// What graphs see of the settings of the store.
@@ -134,6 +137,26 @@ pub(crate) fn ask(job: u64, graph: &str, question: &Question) -> Vec<u8> {
     header["job"] = json!(job);
     header["graph"] = json!(graph);
     frame(kind::ASK, &header, blobs.into_iter().map(|blob| blob.get().as_bytes()))
+}
+
+/// Asks who sends a request.
+pub(crate) fn authenticate(job: u64, credentials: &Credentials) -> Vec<u8> {
+    let Credentials { method, path, query, headers } = credentials;
+    // Values of headers are bytes; each becomes the character of its number, as in Latin-1.
+    let text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect::<String>();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name, text(value))).collect();
+    let header = json!({
+        "job": job, "method": method, "path": path, "query": query, "headers": headers,
+    });
+    frame(kind::AUTHENTICATE, &header, [])
+}
+
+/// Asks what a user may do.
+pub(crate) fn authorize(job: u64, user: &User, event: Event, value: &Map) -> Vec<u8> {
+    let header = json!({"job": job, "resource": event.resource.as_str(), "action": event.action});
+    let user = json!({"permissions": user.permissions, "fields": user.fields}).to_string();
+    let value = serde_json::to_string(value).expect("keys are text");
+    frame(kind::AUTHORIZE, &header, [user.as_bytes(), value.as_bytes()])
 }
 
 /// Has a template process fork a worker that connects to `path`.

@@ -59,7 +59,7 @@ impl Reader {
     }
 
     /// Reads `path:variable`. The last colon counts: paths may hold others.
-    fn source(&self, entry: &str, text: &str) -> Result<Source> {
+    pub(super) fn source(&self, entry: &str, text: &str) -> Result<Source> {
         let Some((path, variable)) = text.rsplit_once(':') else {
             let cause = format!("'{text}' names no variable; write '{text}:graph'");
             return self.refuse(entry, cause);

@@ -2,6 +2,7 @@
 //!
 //! Source: reference/configuration.md, sections 1 to 3 and 5.1. Paths are relative to the file's directory.
 
+mod auth;
 mod dependencies;
 mod env;
 mod graphs;
@@ -22,11 +23,14 @@ use crate::{
 /// Name of the file where none was asked for.
 pub(crate) const NAME: &str = "langgraph.json";
 
-/// Reads a project from `file`.
+/// Reads a project from `file`, and its authentication from the variable if that is set.
 ///
 /// Errors: a refusal (exit code 2) with file, entry and cause.
 pub(crate) fn load(file: &Path, env: &Env) -> Result<Project> {
-    Reader::new(Some(file))?.read(env)
+    let mut reader = Reader::new(Some(file))?;
+    // Who relies on the variable relies on it everywhere: it keeps strangers out.
+    reader.overlay(env, |key| key == "auth")?;
+    reader.read(env)
 }
 
 /// Reads a project from `file`, if there is one, and from the variables that images carry instead; a variable replaces
@@ -35,7 +39,7 @@ pub(crate) fn load(file: &Path, env: &Env) -> Result<Project> {
 /// Errors: as [`load`], with the variable's name where it is to blame.
 pub(crate) fn load_with_variables(file: Option<&Path>, env: &Env) -> Result<Project> {
     let mut reader = Reader::new(file)?;
-    reader.overlay(env)?;
+    reader.overlay(env, |_| true)?;
     reader.read(env)
 }
 
@@ -82,8 +86,8 @@ impl Reader {
         Ok(Self { name, root, injected: BTreeSet::new(), project })
     }
 
-    fn overlay(&mut self, env: &Env) -> Result<()> {
-        for (variable, key) in upstream::SECTIONS {
+    fn overlay(&mut self, env: &Env, takes: impl Fn(&str) -> bool) -> Result<()> {
+        for (variable, key) in upstream::SECTIONS.into_iter().filter(|(_, key)| takes(key)) {
             let Some(text) = env.get(variable) else { continue };
             let value: Value = serde_json::from_str(text).map_err(|error| {
                 Refusal::usage(format!("variable {variable}: not valid JSON: {error}"))
@@ -101,6 +105,7 @@ impl Reader {
         self.known_keys()?;
         self.python_version()?;
         self.graphs()?;
+        self.auth()?;
         self.dependencies()?;
         self.env(env)?;
         for (key, _) in keys::SECTIONS {

@@ -234,3 +234,34 @@ fn uv_source_takes_the_place_of_dependencies() {
         r#"F: source.kind: only "uv" is known"#,
     );
 }
+
+#[test]
+fn authentication_is_read_and_its_mistakes_are_named() {
+    let read = |auth: &str| {
+        let (_folder, project) = read(&format!(
+            r#"{{"dependencies": ["."], "graphs": {{"a": "m:g"}}, "auth": {auth}}}"#
+        ));
+        project.map(|project| project.auth)
+    };
+    let auth = read(
+        r#"{"path": "who:auth", "cache": {"ttl_seconds": 1.5, "max_size": 7, "cache_keys": ["X-Key"]}}"#,
+    );
+    let auth = auth.unwrap().unwrap();
+    assert_eq!(auth.source.python_spec().unwrap(), "who:auth");
+    assert_eq!(auth.settings.remember, std::time::Duration::from_millis(1500));
+    assert_eq!(auth.settings.most_remembered, 7);
+    assert_eq!(auth.settings.credentials, Some(vec!["x-key".to_owned()]));
+    assert_eq!(read(r#"{"disable_studio_auth": true}"#).unwrap(), None);
+    for (section, cause) in [
+        (r#"{"path": "who"}"#, "auth.path: 'who' names no variable"),
+        (r#"{"path": "who:"}"#, "auth.path: 'who:' names no variable"),
+        (r#"{"path": "./who.ts:auth"}"#, "JavaScript is not supported"),
+        (r#"{"path": 7}"#, "auth.path: not a string"),
+        (r#"{"path": "who:auth", "cache": {"ttl_seconds": -1}}"#, "auth.cache.ttl_seconds: -1"),
+        (r#"{"path": "who:auth", "cache": {"cache_keys": "x"}}"#, "auth.cache.cache_keys"),
+        (r#"{"path": "who:auth", "openapi": []}"#, "auth.openapi: not an object"),
+    ] {
+        let refused = read(section).unwrap_err().to_string();
+        assert!(refused.contains(cause), "{section}: {refused}");
+    }
+}

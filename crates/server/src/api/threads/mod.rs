@@ -4,10 +4,12 @@ mod shown;
 
 use agent_server_api::{types, *};
 use agent_server_domain::{
+    Caller,
+    auth::Event,
     state::{StateAt, StateUpdate},
     storage::{
-        Map, RawJson, ThreadId, checkpoints,
-        threads::{Columns, Filter, SortBy, TtlStrategy},
+        Map, Page, RawJson, ThreadId, checkpoints,
+        threads::{Columns, Filter, SortBy, ThreadStatus, TtlStrategy},
     },
     threads::{
         NewThread, TtlChange,
@@ -15,11 +17,11 @@ use agent_server_domain::{
     },
 };
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::shown::{extracted, number, storage_of, thread_of, thread_partial, ttl_of};
 use super::{
-    Api, Result, body_id, caller, page, pagination, query_names, thread_runs::event_stream,
+    Access, Api, Result, allowed, body_id, page, pagination, query_names, thread_runs::event_stream,
 };
 use crate::{convert, disconnect::OnDisconnect, error::invalid, sse};
 
@@ -31,19 +33,23 @@ impl Threads for Api {
     ) -> Result<CreateThreadResponse> {
         let supersteps = body.field("supersteps").and_then(supersteps);
         let body = body.value;
-        let new = NewThread {
-            thread_id: body
-                .thread_id
-                .as_deref()
-                .map(|id| body_id(id, "thread"))
-                .transpose()?
-                .map(Into::into),
+        let id = body.thread_id.as_deref().map(|id| body_id(id, "thread")).transpose()?;
+        let id = id.map_or_else(|| self.domain.new_thread_id(), Into::into);
+        let mut new = NewThread {
+            thread_id: Some(id),
             metadata: body.metadata.unwrap_or_default(),
             do_nothing: body.if_exists == Some(types::IfExists::DoNothing),
             ttl: body.ttl.map(ttl_change),
             supersteps,
         };
-        let thread = self.domain.create_thread(&caller(&cx), new).await?;
+        let mut access = Access::of(&cx);
+        let value = || {
+            let if_exists = if new.do_nothing { "do_nothing" } else { "raise" };
+            json!({"thread_id": id, "metadata": new.metadata, "if_exists": if_exists})
+        };
+        let mut changed = access.ask(Event::THREADS_CREATE, value).await?;
+        new.metadata = changed.member("metadata", new.metadata)?;
+        let thread = self.domain.create_thread(&access.into_caller(), new).await?;
         Ok(CreateThreadResponse::Ok(thread_of(&thread).into()))
     }
 
@@ -53,7 +59,9 @@ impl Threads for Api {
         path: GetThreadPath,
         query: GetThreadQuery,
     ) -> Result<GetThreadResponse> {
-        let thread = self.domain.get_thread(&caller(&cx), path.thread_id.into()).await?;
+        let id = path.thread_id.into();
+        let caller = may_read(&cx, id).await?;
+        let thread = self.domain.get_thread(&caller, id).await?;
         let mut shown = thread_of(&thread);
         if query.include.is_some_and(|include| include.split(',').any(|name| name == "ttl")) {
             shown.ttl = ttl_of(&thread);
@@ -68,9 +76,13 @@ impl Threads for Api {
         headers: PatchThreadHeaders,
         body: Body<types::ThreadPatch>,
     ) -> Result<PatchThreadResponse> {
-        let (id, body) = (path.thread_id.into(), body.value);
+        let (id, body): (ThreadId, _) = (path.thread_id.into(), body.value);
         let ttl = body.ttl.map(ttl_change);
-        let thread = self.domain.patch_thread(&caller(&cx), id, body.metadata, ttl).await?;
+        let mut access = Access::of(&cx);
+        let value = || json!({"thread_id": id, "metadata": body.metadata});
+        let mut changed = access.ask(Event::THREADS_UPDATE, value).await?;
+        let metadata = changed.member("metadata", body.metadata)?;
+        let thread = self.domain.patch_thread(&access.into_caller(), id, metadata, ttl).await?;
         if headers.prefer.as_deref() == Some("return=minimal") {
             return Ok(PatchThreadResponse::NoContent);
         }
@@ -82,7 +94,9 @@ impl Threads for Api {
         cx: Context,
         path: DeleteThreadPath,
     ) -> Result<DeleteThreadResponse> {
-        self.domain.delete_thread(&caller(&cx), path.thread_id.into()).await?;
+        let id: ThreadId = path.thread_id.into();
+        let caller = allowed(&cx, Event::THREADS_DELETE, || json!({"thread_id": id})).await?;
+        self.domain.delete_thread(&caller, id).await?;
         Ok(DeleteThreadResponse::NoContent)
     }
 
@@ -117,7 +131,8 @@ impl Threads for Api {
                 matches!(field, types::ThreadSelect::Values | types::ThreadSelect::Interrupts)
             });
         let columns = if wants_large { Columns::Full } else { Columns::Header };
-        let found = self.domain.search_threads(&caller(&cx), filter, sort, page, columns).await?;
+        let caller = may_search(&cx, &filter, page).await?;
+        let found = self.domain.search_threads(&caller, filter, sort, page, columns).await?;
         let threads: Vec<_> = found
             .items
             .iter()
@@ -145,7 +160,8 @@ impl Threads for Api {
             values: body.values,
             status: body.status.map(convert::thread_status_filter),
         };
-        let count = self.domain.count_threads(&caller(&cx), filter).await?;
+        let caller = may_search(&cx, &filter, Page { limit: 0, offset: 0 }).await?;
+        let count = self.domain.count_threads(&caller, filter).await?;
         Ok(CountThreadsResponse::Ok(Reply::new(&types::CountResponse(number(count)))))
     }
 
@@ -210,8 +226,12 @@ impl Threads for Api {
             as_node: body.as_node,
             checkpoint,
         };
-        let id = path.thread_id.into();
-        let configurable = self.domain.update_thread_state(&caller(&cx), id, update).await?;
+        let id: ThreadId = path.thread_id.into();
+        let mut access = Access::of(&cx);
+        access.ask(Event::THREADS_UPDATE, || json!({"thread_id": id})).await?;
+        access.ask(Event::THREADS_READ, || json!({"thread_id": id})).await?;
+        let caller = access.into_caller();
+        let configurable = self.domain.update_thread_state(&caller, id, update).await?;
         let checkpoint_id = configurable
             .get("checkpoint_id")
             .and_then(Value::as_str)
@@ -275,7 +295,13 @@ impl Threads for Api {
             None | Some(types::PruneStrategy::Delete) => TtlStrategy::Delete,
             Some(types::PruneStrategy::KeepLatest) => TtlStrategy::KeepLatest,
         };
-        let count = self.domain.prune_threads(&caller(&cx), ids?, strategy).await?;
+        let ids = ids?;
+        let mut access = Access::of(&cx);
+        access.ask(Event::THREADS_DELETE, || json!({"thread_ids": ids})).await?;
+        for id in &ids {
+            access.ask(Event::THREADS_DELETE, || json!({"thread_id": id})).await?;
+        }
+        let count = self.domain.prune_threads(&access.into_caller(), ids, strategy).await?;
         let answer = types::ThreadPruneResponse { pruned_count: number(count) };
         Ok(PruneThreadsResponse::Ok(answer.into()))
     }
@@ -286,12 +312,17 @@ impl Threads for Api {
         path: GetThreadStoragePath,
     ) -> Result<GetThreadStorageResponse> {
         let id = path.thread_id.into();
-        let usage = self.domain.thread_storage(&caller(&cx), id).await?;
+        let caller = may_read(&cx, id).await?;
+        let usage = self.domain.thread_storage(&caller, id).await?;
         Ok(GetThreadStorageResponse::Ok(storage_of(id, &usage).into()))
     }
 
     async fn copy_thread(&self, cx: Context, path: CopyThreadPath) -> Result<CopyThreadResponse> {
-        let copy = self.domain.copy_thread(&caller(&cx), path.thread_id.into()).await?;
+        let (id, copy_id) = (path.thread_id.into(), self.domain.new_copy_id());
+        let mut access = Access::of(&cx);
+        access.ask(Event::THREADS_READ, || json!({"thread_id": id})).await?;
+        access.ask_unfiltered(Event::THREADS_CREATE, || json!({"thread_id": copy_id})).await?;
+        let copy = self.domain.copy_thread(&access.into_caller(), id, copy_id).await?;
         Ok(CopyThreadResponse::Ok(thread_of(&copy).into()))
     }
 
@@ -304,7 +335,8 @@ impl Threads for Api {
     ) -> Result<JoinThreadStreamResponse> {
         let modes = thread_modes(&[query.stream_modes, query.stream_mode].concat())?;
         let (id, last) = (path.thread_id.into(), headers.last_event_id.as_deref());
-        let listener = self.domain.join_thread(&caller(&cx), id, last).await?;
+        let caller = may_read(&cx, id).await?;
+        let listener = self.domain.join_thread(&caller, id, last).await?;
         let filter = sse::Filter::Thread(modes);
         let body = self.event_body(Some(listener), filter, OnDisconnect::go_on());
         Ok(JoinThreadStreamResponse::EventStream(event_stream(body, [])))
@@ -313,7 +345,8 @@ impl Threads for Api {
 
 impl Api {
     async fn state(&self, cx: &Context, id: ThreadId, at: StateAt) -> Result<Bytes> {
-        let state = self.domain.thread_state(&caller(cx), id, at).await?;
+        let caller = may_read(cx, id).await?;
+        let state = self.domain.thread_state(&caller, id, at).await?;
         Ok(Bytes::copy_from_slice(state.get().as_bytes()))
     }
 
@@ -324,10 +357,27 @@ impl Api {
         filter: checkpoints::Filter,
         limit: u32,
     ) -> Result<Bytes> {
-        let states = self.domain.thread_history(&caller(cx), id, filter, limit).await?;
+        let caller = may_read(cx, id).await?;
+        let states = self.domain.thread_history(&caller, id, filter, limit).await?;
         let states: Vec<&str> = states.iter().map(RawJson::get).collect();
         Ok(format!("[{}]", states.join(",")).into())
     }
+}
+
+/// Asks whether a thread may be read; runs, states and events are parts of it.
+pub(super) async fn may_read(cx: &Context, id: ThreadId) -> Result<Caller> {
+    allowed(cx, Event::THREADS_READ, || json!({"thread_id": id})).await
+}
+
+async fn may_search(cx: &Context, filter: &Filter, page: Page) -> Result<Caller> {
+    let value = || {
+        json!({
+            "metadata": filter.metadata, "values": filter.values,
+            "status": filter.status.map(ThreadStatus::as_str),
+            "limit": page.limit, "offset": page.offset,
+        })
+    };
+    allowed(cx, Event::THREADS_SEARCH, value).await
 }
 
 /// Modes of a thread's stream: names, lists with commas, or JSON arrays; those of runs when none is given.

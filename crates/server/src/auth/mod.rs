@@ -1,0 +1,140 @@
+//! Authentication and authorisation of requests.
+//!
+//! A layer in front of the router asks who sends a request ([`authenticate`]), before anything of it is looked at. Handlers
+//! then ask about each event of their operation ([`Access`]) and give the domain a caller who may touch what was allowed.
+//!
+//! Source: reference/auth-webhooks-encryption.md, parts 1 and 2.
+
+mod access;
+mod drain;
+mod open;
+mod refusal;
+
+use std::{fmt, sync::Arc};
+
+use agent_server_domain::{
+    auth::{Authenticator, Authorizer, Credentials, Refusal, User},
+    storage::Map,
+};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+pub(crate) use access::{Access, allowed};
+pub(crate) use refusal::Refused;
+
+/// Who decides about requests. Without an authenticator everybody may do everything.
+#[derive(Clone, Default)]
+pub struct Auth {
+    /// Decides who asks.
+    pub authenticator: Option<Arc<dyn Authenticator>>,
+    /// Decides what users may do; without one, users may do everything.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+    /// Whether requests that say they come from Studio pass without credentials. For a workplace only: whoever can reach
+    /// the port can say so.
+    pub trusts_studio: bool,
+    /// `securitySchemes` and `security` of the served document.
+    pub openapi: Option<Map>,
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth")
+            .field("authenticates", &self.authenticator.is_some())
+            .field("authorizes", &self.authorizer.is_some())
+            .field("trusts_studio", &self.trusts_studio)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who sends a request: left in its extensions for [`Access`].
+#[derive(Clone)]
+struct Identity {
+    /// `None` on paths that are open to everybody: what handlers of those do is nobody's.
+    user: Option<Arc<User>>,
+    authorizer: Option<Arc<dyn Authorizer>>,
+}
+
+/// Authenticates requests to protected paths.
+pub(crate) async fn authenticate(
+    State(auth): State<Auth>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let user = match open::is_open(request.method(), request.uri().path()) {
+        true => None,
+        false => {
+            let credentials = credentials(&request);
+            match auth.user_of(&credentials).await {
+                Ok(user) => Some(Arc::new(user)),
+                Err(refusal) => {
+                    let mut answer = Refused(for_protocol(&credentials, refusal)).into_response();
+                    if !drain::drain(request.into_body()).await {
+                        let close = HeaderValue::from_static("close");
+                        answer.headers_mut().insert(header::CONNECTION, close);
+                    }
+                    return answer;
+                }
+            }
+        }
+    };
+    let authorizer = auth.authorizer;
+    request.extensions_mut().insert(Identity { user, authorizer });
+    next.run(request).await
+}
+
+impl Auth {
+    async fn user_of(&self, credentials: &Credentials) -> Result<User, Refusal> {
+        let is_studio = credentials.header("x-auth-scheme") == Some("langsmith");
+        if self.trusts_studio && is_studio {
+            return Ok(studio_user());
+        }
+        match &self.authenticator {
+            Some(authenticator) => authenticator.authenticate(credentials).await,
+            None => Err(Refusal::internal("there is no authenticator to ask")),
+        }
+    }
+}
+
+/// Whom handlers of a project know as `Auth.types.StudioUser`.
+fn studio_user() -> User {
+    let mut user = User::named("langgraph-studio-user", vec![]);
+    user.fields.insert("kind".into(), json!("StudioUser"));
+    user
+}
+
+/// A WebSocket can only be refused with one status.
+fn for_protocol(credentials: &Credentials, refusal: Refusal) -> Refusal {
+    let upgrade = credentials.header("upgrade");
+    let is_websocket = upgrade.is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
+    let status = if is_websocket { StatusCode::FORBIDDEN.as_u16() } else { refusal.status };
+    Refusal { status, ..refusal }
+}
+
+fn credentials(request: &Request) -> Credentials {
+    let headers = request.headers().iter();
+    Credentials {
+        method: request.method().as_str().to_owned(),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        headers: headers
+            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+            .collect(),
+    }
+}
+
+/// Adds what the project says of its authentication to the served document.
+pub(crate) fn describe(document: &mut Value, openapi: &Map) {
+    if let Some(Value::Object(schemes)) = openapi.get("securitySchemes") {
+        for (name, scheme) in schemes {
+            document["components"]["securitySchemes"][name] = scheme.clone();
+        }
+    }
+    if let Some(security) = openapi.get("security") {
+        document["security"] = security.clone();
+    }
+}

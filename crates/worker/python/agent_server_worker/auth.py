@@ -1,0 +1,284 @@
+"""The project's authentication: loads its ``langgraph_sdk.Auth`` object and calls its handlers.
+
+The answers are those of ``authenticate`` and ``authorize`` in ``crates/worker/src/protocol.rs``. Source:
+reference/auth-webhooks-encryption.md, parts 1 and 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import http
+import inspect
+import os
+import socket
+import sys
+import traceback
+import typing
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import orjson
+from langgraph_sdk import Auth
+
+from agent_server_worker import frames
+from agent_server_worker.modules import LoadError, import_named, split
+from agent_server_worker.request import GIVEN, Given
+from agent_server_worker.user import NotAUser, User, dumps, wire_user
+
+# Everything that somebody may decide about.
+_ACTIONS = {
+    "threads": ("create", "read", "update", "delete", "search", "create_run"),
+    "assistants": ("create", "read", "update", "delete", "search"),
+    "crons": ("create", "read", "update", "delete", "search"),
+    "store": ("put", "get", "delete", "search", "list_namespaces"),
+}
+
+# Members of a value that handlers know as UUIDs, and the events whose ids are text.
+_IDS = ("thread_id", "assistant_id", "run_id", "cron_id")
+_WITH_TEXT = (("crons", "update"), ("crons", "delete"))
+
+# Synchronous handlers at a time.
+_MOST_THREADS = 64
+
+
+class Stuck(Exception):
+    """A synchronous handler goes on although nobody waits for it any more."""
+
+
+class Handlers:
+    """The handlers of an ``Auth`` object."""
+
+    def __init__(self, auth: Auth, spec: str) -> None:
+        authenticate = auth._authenticate_handler
+        if authenticate is None:
+            raise LoadError(
+                f"{spec} has no handler that says who asks; decorate one with @auth.authenticate"
+            )
+        self._authenticate: Callable[..., Any] = authenticate
+        self.parameters = _parameters(authenticate)
+        found = {
+            (resource, action): self._handler(auth, resource, action)
+            for resource, actions in _ACTIONS.items()
+            for action in actions
+        }
+        self._handlers = {event: handler for event, handler in found.items() if handler is not None}
+        self.events = [f"{resource}:{action}" for resource, action in self._handlers]
+        open_events = [":".join(event) for event, handler in found.items() if handler is None]
+        if self._handlers and open_events:
+            print(f"authentication: nobody decides about {', '.join(open_events)}; all users may")
+        self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="auth")
+
+    @staticmethod
+    def _handler(auth: Auth, resource: str, action: str) -> Callable[..., Any] | None:
+        """The one handler of an event: the most exact."""
+        exact = auth._handlers
+        for place in ((resource, action), (resource, "*"), ("*", action), ("*", "*")):
+            if registered := exact.get(place):
+                return registered[-1]
+        return auth._global_handlers[-1] if auth._global_handlers else None
+
+    async def authenticate(self, header: dict[str, Any]) -> dict[str, Any]:
+        """Who sends a request, or why it is refused."""
+        try:
+            given = Given(header)
+            arguments = {name: given.get(name) for name in self.parameters}
+            user = await self._called(self._authenticate, arguments)
+            try:
+                return {"user": wire_user(user)}
+            except NotAUser as error:
+                detail = (
+                    "Authentication handler returned an invalid user. Expected a string, a dict or an object with "
+                    f"identity, or a tuple of permissions and user. Got {error} instead."
+                )
+                return _refusal(400, detail, cause=detail)
+        except (asyncio.CancelledError, Stuck):
+            raise
+        except BaseException as error:
+            return _refused(error, is_denied=False)
+
+    async def authorize(self, header: dict[str, Any], blobs: list[bytes]) -> dict[str, Any]:
+        """What a user may do of an event, or why not."""
+        resource, action = header["resource"], header["action"]
+        handler = self._handlers.get((resource, action))
+        if handler is None:
+            return {"filter": None, "value": None}
+        try:
+            user = orjson.loads(blobs[0])
+            value = _as_handlers_know(orjson.loads(blobs[1]), resource, action)
+            before = dumps(value)
+            context = Auth.types.AuthContext(
+                permissions=user["permissions"],
+                user=_context_user(user["fields"]),
+                resource=resource,
+                action=action,
+            )
+            result = await self._called(handler, {"ctx": context, "value": value})
+            changed = value if dumps(value) != before else None
+            if result is None or result is True:
+                return {"filter": None, "value": changed}
+            if result is False:
+                return _refusal(403, "Forbidden")
+            if isinstance(result, dict):
+                # A dict that is no JSON is a failure of the handler, which the encoding tells.
+                return {"filter": orjson.loads(dumps(result)), "value": changed}
+            detail = (
+                "Auth handler returned invalid result. Expected filter dict, None, or boolean. "
+                f"Got {type(result)} instead."
+            )
+            return _refusal(500, detail, cause=f"{resource}:{action}: {detail}")
+        except (asyncio.CancelledError, Stuck):
+            raise
+        except BaseException as error:
+            return _refused(error, is_denied=True)
+
+    async def _called(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        if _is_async(function):
+            return await function(**arguments)
+        context = contextvars.copy_context()
+        future = self._threads.submit(context.run, lambda: function(**arguments))
+        try:
+            result = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if future.running():
+                raise Stuck from None
+            raise
+        return await result if inspect.isawaitable(result) else result
+
+
+def load(spec: str) -> Handlers:
+    """Loads the object that ``auth.path`` names."""
+    named = split(spec)
+    if named is None or not named[1]:
+        raise LoadError(f"'{spec}' is not like ./file.py:variable or module:variable")
+    path, variable = named
+    module = import_named(path)
+    try:
+        auth = getattr(module, variable)
+    except AttributeError:
+        likely = [name for name, value in vars(module).items() if isinstance(value, Auth)]
+        hint = f"; it has {', '.join(likely)}" if likely else ""
+        raise LoadError(f"{path} has no variable '{variable}'{hint}") from None
+    if not isinstance(auth, Auth):
+        raise LoadError(f"'{variable}' in {path} is a {type(auth).__name__}, not a langgraph_sdk.Auth")
+    return Handlers(auth, spec)
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004  Of an object that can be called.
+    )
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    """The parameters that the server fills; those that it cannot fill are refused."""
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except Exception:
+        hints = {}
+    names = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        extras = getattr(hints.get(name), "__metadata__", ())
+        if any(type(extra).__name__ == "Depends" for extra in extras):
+            raise LoadError(f"parameter '{name}': dependencies of FastAPI are not supported")
+        if name in GIVEN:
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                raise LoadError(f"parameter '{name}' cannot be given by name")
+            names.append(name)
+        elif parameter.default is parameter.empty:
+            known = ", ".join(sorted(GIVEN))
+            raise LoadError(
+                f"parameter '{name}' of the authenticate handler is unknown and has no default; known are {known}"
+            )
+    return names
+
+
+def _as_handlers_know(value: dict[str, Any], resource: str, action: str) -> dict[str, Any]:
+    if (resource, action) not in _WITH_TEXT:
+        for name in _IDS:
+            if isinstance(value.get(name), str):
+                value[name] = UUID(value[name])
+    if resource == "store" and isinstance(value.get("namespace"), list):
+        value["namespace"] = tuple(value["namespace"])
+    return value
+
+
+def _context_user(fields: dict[str, Any]) -> Any:
+    if fields.get("kind") == "StudioUser":
+        return Auth.types.StudioUser(fields["identity"])
+    return User(fields)
+
+
+def _refusal(
+    status: int, detail: str, headers: Any = None, cause: str | None = None
+) -> dict[str, Any]:
+    pairs = [(str(name), str(value)) for name, value in dict(headers or {}).items()]
+    return {"refusal": {"status": status, "detail": detail, "headers": pairs, "cause": cause}}
+
+
+def _refused(error: BaseException, *, is_denied: bool) -> dict[str, Any]:
+    """What an exception of a handler means. ``is_denied``: a failed assertion says no."""
+    status, detail = getattr(error, "status_code", None), getattr(error, "detail", None)
+    if isinstance(status, int) and 400 <= status < 600:
+        if not isinstance(detail, str):
+            detail = http.HTTPStatus(status).phrase if detail is None else dumps(detail).decode()
+        return _refusal(status, detail, getattr(error, "headers", None))
+    if is_denied and isinstance(error, AssertionError):
+        return _refusal(403, str(error) or "Forbidden")
+    if isinstance(error, ValueError):
+        return _refusal(400, str(error) or "Bad Request")
+    return _refusal(500, "", cause="".join(traceback.format_exception(error)))
+
+
+class AuthWorker:
+    """Answers the server's questions until the connection ends."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+        self.lost = asyncio.Event()
+        self.connection = frames.Connection(self._frame, self.lost.set)
+        self.tasks: dict[int, asyncio.Task[None]] = {}
+
+    @classmethod
+    async def serve(cls, sock: socket.socket, handlers: Handlers) -> None:
+        """Serves until the connection ends."""
+        worker = cls(handlers)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.create_unix_connection(lambda: worker.connection, sock=sock)
+        await worker.lost.wait()
+        sys.stdout.flush()
+        # Threads of handlers that do not return would keep the interpreter from ending.
+        os._exit(0)
+
+    def _frame(self, kind: int, header: bytes, blobs: list[bytes]) -> None:
+        fields: dict[str, Any] = orjson.loads(header)
+        if kind == frames.PING:
+            self.connection.send(frames.PONG, b"{}")
+        elif kind == frames.CANCEL:
+            if task := self.tasks.get(fields["job"]):
+                task.cancel()
+        elif kind in (frames.AUTHENTICATE, frames.AUTHORIZE):
+            number = fields["job"]
+            task = asyncio.create_task(self._answer(kind, fields, blobs))
+            self.tasks[number] = task
+            task.add_done_callback(lambda _: self.tasks.pop(number, None))
+
+    async def _answer(self, kind: int, header: dict[str, Any], blobs: list[bytes]) -> None:
+        reply: dict[str, Any] = {"job": header["job"], "error": None, "live": None}
+        out: list[bytes] = []
+        try:
+            if kind == frames.AUTHENTICATE:
+                answer = await self.handlers.authenticate(header)
+            else:
+                answer = await self.handlers.authorize(header, blobs)
+            out = [dumps(answer)]
+        except asyncio.CancelledError:
+            reply["error"] = {"kind": "refused", "message": "the handler was stopped"}
+        except Stuck:
+            reply["error"] = {"kind": "unavailable", "message": "the handler goes on"}
+        self.connection.send(frames.ANSWER, orjson.dumps(reply), out)
