@@ -1,7 +1,7 @@
 //! Store items: long-term memory that graphs and clients share.
 //!
 //! Items have no metadata: a scope cannot narrow them by it. Isolation is by namespace, which authentication rewrites
-//! before the call; the scope is passed so that a backend can refuse what it cannot judge.
+//! before the call; the scope is passed so that a backend can refuse what it cannot judge. A search judges values by it.
 
 use crate::{Map, Page, RawJson, Result, Scope, Timestamp};
 

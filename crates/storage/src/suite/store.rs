@@ -340,13 +340,17 @@ pub async fn metadata_scope_is_refused(storage: &dyn Storage) {
         let scope = &scope(json!({"owner": "me"}));
         let namespace = &labels("a");
         assert!(tx.get_item(scope, at(2), namespace, "1").is_err());
-        assert!(tx.search_items(scope, at(2), below(&[])).is_err());
         assert!(tx.list_namespaces(scope, at(2), &NamespaceFilter::default(), ALL).is_err());
         let item = NewItem { value: &raw(json!({})), ttl: None, vectors: &[] };
         assert!(tx.put_item(scope, at(2), namespace, "1", item).is_err());
         assert!(tx.refresh_item(scope, at(2), namespace, "1").is_err());
         assert!(tx.delete_item(scope, namespace, "1").is_err());
         assert!(tx.get_item(ANY, at(2), namespace, "1")?.is_some());
+        // A search judges values by it.
+        put(tx, 1, "a/2", json!({"owner": "me"}))?;
+        let found = tx.search_items(scope, at(2), below(&[]))?;
+        let keys: Vec<_> = found.iter().map(|found| found.item.key.as_str()).collect();
+        assert_eq!(keys, ["2"]);
         Ok(())
     })
     .await;
