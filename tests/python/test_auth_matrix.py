@@ -175,6 +175,8 @@ class Tenant:
         answer = await post(f"/threads/{thread}/runs/crons", json=cron)
         if answer.status_code == 200:
             self.own["cron"] = answer.json()["cron_id"]
+        item = {"namespace": ["notes"], "key": "secret", "value": {"secret": f"secret of {self.name}"}}
+        assert (await self.http.put("/store/items", json=item)).status_code == 204
         return self
 
     async def everything(self) -> list[Any]:
@@ -189,6 +191,9 @@ class Tenant:
             await post("/threads/search", json={"limit": 100}),
             await post("/assistants/search", json={"limit": 100}),
             await post("/runs/crons/search", json={"limit": 100}),
+            await get("/store/items?namespace=notes&key=secret"),
+            await post("/store/items/search", json={"limit": 100}),
+            await post("/store/namespaces", json={}),
         ]
         return [(answer.status_code, answer.json()) for answer in answers]
 

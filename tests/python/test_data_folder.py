@@ -8,7 +8,7 @@ import subprocess
 
 from langgraph_sdk import get_client
 
-from support.server import Server, binary, wait_until
+from support.server import STORE_PROJECT, Server, binary, wait_until
 
 CANARY_BYTES = 24
 
@@ -156,6 +156,34 @@ async def test_a_thread_that_is_deleted_at_work_leaves_no_byte(start_server, gat
     wait_until(
         lambda: not any(holds(server, canary(seed)) for seed in (1, 2, 3)),
         "no file holds a byte of the thread",
+        30,
+    )
+    assert doctor(server).stdout == f"{server.data}: sound\n"
+
+
+async def test_items_that_are_deleted_or_over_leave_no_byte(start_server, client_of):
+    server = start_server(config=STORE_PROJECT / "langgraph.json", graph="memory")
+    client, _ = client_of(server)
+    await client.store.put_item(["a"], "deleted", {"text": canary(1)})
+    await client.store.put_item(["a", canary(2)], canary(3), {"text": "abc"})
+    await client.store.put_item(["a"], "over", {"text": canary(4)}, index=False, ttl=0.05)
+    assert any(holds(server, canary(seed)) for seed in (1, 2, 3, 4)), "the search finds nothing even while it is there"
+    with sqlite3.connect(server.data / "agent-server.db") as database:
+        vectors = [row[0] for row in database.execute("SELECT vector FROM item_vector")]
+    database.close()
+    assert len(vectors) == 2
+    await client.store.delete_item(["a"], "deleted")
+    await client.store.delete_item(["a", canary(2)], canary(3))
+    with sqlite3.connect(server.data / "agent-server.db") as database:
+        count = lambda table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        wait_until(lambda: count("item") == 0, "the item whose time is over is swept")
+        assert count("item_vector") == 0
+    database.close()
+    # The numbers of a vector are rare enough to be looked for by their bytes.
+    files = lambda: [file.read_bytes() for file in server.data.iterdir() if file.is_file()]
+    wait_until(
+        lambda: not any(holds(server, canary(seed)) for seed in (1, 2, 3, 4)) and not any(vectors[1] in file for file in files()),
+        "no file holds a byte of them",
         30,
     )
     assert doctor(server).stdout == f"{server.data}: sound\n"

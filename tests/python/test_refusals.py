@@ -173,11 +173,6 @@ async def test_a_wrong_selection_is_422(http, thread):
         ("POST", "/assistants/{assistant}/latest", {"version": 1}, "set_latest_assistant_version"),
         ("POST", "/runs/crons", {"assistant_id": "simple", "schedule": "* * * * *"}, "create_cron"),
         ("POST", "/runs/crons/search", {}, "search_crons"),
-        ("PUT", "/store/items", {"namespace": ["a"], "key": "k", "value": {}}, "put_item"),
-        ("GET", "/store/items?namespace=a&key=k", None, "get_item"),
-        ("POST", "/store/items/search", {}, "search_items"),
-        ("POST", "/store/namespaces", {}, "list_namespaces"),
-        ("GET", "/metrics", None, "get_metrics"),
     ],
 )
 async def test_an_operation_of_a_later_version_says_so(http, thread, method, path, body, name):

@@ -12,6 +12,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.store.base import PutOp
 from typing_extensions import TypedDict
 
 TOKENS = 200
@@ -106,3 +108,30 @@ blocking = StateGraph(Simple).add_node(block).add_edge(START, "block").add_edge(
 holding = StateGraph(Simple).add_node(hold).add_edge(START, "hold").add_edge("hold", END).compile()
 
 chat = StateGraph(MessagesState).add_node(call).add_edge(START, "call").add_edge("call", END).compile()
+
+
+class Fill(TypedDict):
+    items: int
+    each: int
+
+
+async def fill_store(state: Fill, runtime: Runtime) -> dict[str, Any]:
+    assert runtime.store is not None
+    each = state["each"]
+    for number in range(state["items"] // each):
+        await runtime.store.abatch(
+            [
+                PutOp(
+                    ("filled", f"n{number}"),
+                    f"k{key}",
+                    {"text": "what a user once said", "kind": key % 10, "n": key},
+                )
+                for key in range(each)
+            ]
+        )
+    return {}
+
+
+fill = (
+    StateGraph(Fill).add_node("fill", fill_store).add_edge(START, "fill").add_edge("fill", END).compile()
+)

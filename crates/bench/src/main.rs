@@ -6,6 +6,7 @@ mod alone;
 mod http;
 mod load;
 mod scenario;
+mod store;
 mod table;
 mod target;
 
@@ -43,7 +44,7 @@ struct Arguments {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "rows,runs,tokens,growth,disk,rust,blocking,streams"
+        default_value = "rows,runs,tokens,growth,disk,rust,blocking,streams,store"
     )]
     only: Vec<Part>,
 }

@@ -10,6 +10,7 @@ use crate::{
     alone,
     http::{Connection, request},
     load::{self, percentile},
+    store,
     target::Target,
 };
 
@@ -38,6 +39,11 @@ pub(crate) struct Figures {
     pub(crate) native_runs_per_s: f64,
     pub(crate) streams_mb: f64,
     pub(crate) blocked_ok_p99_ms: f64,
+    pub(crate) store_put: f64,
+    pub(crate) store_get: f64,
+    pub(crate) store_put_full: f64,
+    pub(crate) store_get_full: f64,
+    pub(crate) store_search_ms: f64,
 }
 
 /// Connections of the loads.
@@ -73,6 +79,8 @@ pub(crate) enum Part {
     Streams,
     /// Nodes that block.
     Blocking,
+    /// Store items, few on every server and a million on our own.
+    Store,
 }
 
 pub(crate) fn unique_thread() -> String {
@@ -137,7 +145,11 @@ async fn rows(target: &Target) -> Result<Rows> {
     Ok(Rows { thread, run })
 }
 
-async fn median_ms(target: &Target, rounds: usize, make: impl Fn() -> Vec<u8>) -> Result<f64> {
+pub(crate) async fn median_ms(
+    target: &Target,
+    rounds: usize,
+    make: impl Fn() -> Vec<u8>,
+) -> Result<f64> {
     let mut connection = Connection::open(target.address).await?;
     let mut times = vec![];
     for _ in 0..rounds {
@@ -221,6 +233,7 @@ pub(crate) async fn measure(target: &Target, effort: Effort, parts: &[Part]) -> 
                 figures.first_token_ms = first_token_ms(target, effort.rounds.min(30)).await?;
                 figures.token_events_per_s = token_events_per_s(target, effort.load * 2).await?;
             }
+            Part::Store => store::measure(target, effort, &mut figures).await?,
             _ if !target.is_ours => {}
             Part::Growth => alone::growth(target, effort, &mut figures).await?,
             Part::Disk => alone::disk(target, &mut figures).await?,

@@ -101,11 +101,23 @@ fn lines(ours: &Figures, peer: Option<&Figures>, bare: &Bare, flush_s: f64) -> V
             );
         }
         ratio("trivial runs/wait, 16 clients", ours.runs_per_s, peer.runs_per_s, 30.0);
+        if flush_s < 0.0005 {
+            ratio("store put (durable), 16 connections", ours.store_put, peer.store_put, 10.0);
+        }
     }
     if flush_s >= 0.0005 {
         lines.push(Line {
             what: "create thread (durable), 16 connections",
             value: ours.create_thread,
+            unit: "/s",
+            reference: format!("16 ÷ flush = {:.0}/s", 16.0 / flush_s),
+            goal: Goal::AtLeast(0.7 * 16.0 / flush_s),
+        });
+    }
+    if flush_s >= 0.0005 {
+        lines.push(Line {
+            what: "store put (durable), 16 connections",
+            value: ours.store_put,
             unit: "/s",
             reference: format!("16 ÷ flush = {:.0}/s", 16.0 / flush_s),
             goal: Goal::AtLeast(0.7 * 16.0 / flush_s),
@@ -163,6 +175,19 @@ fn lines(ours: &Figures, peer: Option<&Figures>, bare: &Bare, flush_s: f64) -> V
     );
     let goal = Goal::AtMost(bare_growth);
     line("run and state read, 10 → 1,000 messages", growth, "×", reference, goal);
+    let reference = format!("among few {:.0}/s", ours.store_put);
+    let goal = Goal::AtLeast(0.7 * ours.store_put);
+    line("store put among a million items", ours.store_put_full, "/s", reference, goal);
+    let reference = format!("among few {:.0}/s", ours.store_get);
+    let goal = Goal::AtLeast(0.7 * ours.store_get);
+    line("store get among a million items", ours.store_get_full, "/s", reference, goal);
+    line(
+        "filtered search of 5,000 among a million items",
+        ours.store_search_ms,
+        "ms",
+        String::new(),
+        Goal::AtMost(50.0),
+    );
     line("chat of 500 turns on disk", ours.chat_mb, "MB", String::new(), Goal::AtMost(5.0));
     let reference = format!("was {:.2} MB", ours.chat_mb);
     let goal = Goal::AtMost(0.2 * ours.chat_mb);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use agent_server_domain::{
     Error,
     ports::{
-        Answer, GraphHost, GraphInfo, GraphStatus, Question, RunOrder, RunSink, Slot, WorkerFigures,
+        Answer, EmbedOrder, Embedded, GraphHost, GraphInfo, GraphStatus, Question, RunOrder,
+        RunSink, Slot, WorkerFigures,
     },
     storage::runs::Lease,
 };
@@ -147,6 +148,18 @@ impl GraphHost for LateHost {
         match decided.map(|host| host.clone()) {
             Ok(Host::There(host)) => host.ask(graph_id, question).await,
             Ok(Host::Failed(cause)) => Err(unusable(&cause)),
+            Ok(Host::Preparing) | Err(_) => {
+                Err(Error::Unavailable("the server is stopping".into()))
+            }
+        }
+    }
+
+    async fn embed(&self, order: &EmbedOrder) -> Result<Option<Embedded>, Error> {
+        let mut host = self.host.subscribe();
+        let decided = host.wait_for(|host| !matches!(host, Host::Preparing)).await;
+        match decided.map(|host| host.clone()) {
+            Ok(Host::There(host)) => host.embed(order).await,
+            Ok(Host::Failed(cause)) => Err(Error::Unavailable(cause)),
             Ok(Host::Preparing) | Err(_) => {
                 Err(Error::Unavailable("the server is stopping".into()))
             }

@@ -6,8 +6,11 @@ use std::{
     time::Duration,
 };
 
-use agent_server_domain::ports::{GraphInfo, GraphStatus, RunSink};
-use agent_server_worker::{AuthSettings, CustomAuth, GraphSpec, Options, Pool};
+use agent_server_domain::{
+    ports::{GraphInfo, GraphStatus, RunSink},
+    store::minutes,
+};
+use agent_server_worker::{AuthSettings, CustomAuth, GraphSpec, Options, Pool, StoreSpec};
 
 use crate::{
     Mode,
@@ -162,6 +165,8 @@ impl Workers {
             env: self.project.env.clone(),
             python_path: self.env.get(env::PYTHONPATH).map(str::to_owned),
             facts: self.facts(),
+            store: self.store(),
+            embed_timeout: self.settings.store.embed_timeout,
             workers: self.settings.workers.processes as usize,
             jobs_per_worker: self.settings.workers.jobs_per_worker as usize,
             max_runs: self.settings.workers.max_runs,
@@ -182,6 +187,16 @@ impl Workers {
             fact("langgraph_host", "self-hosted"),
             fact("langgraph_api_url", &url),
         ]
+    }
+
+    /// What workers need of the settings of the store.
+    fn store(&self) -> StoreSpec {
+        let options = &self.settings.runs.store;
+        StoreSpec {
+            default_ttl: options.default_ttl.map(minutes),
+            refresh_on_read: Some(options.refresh_on_read),
+            embed: self.settings.store.embed.clone(),
+        }
     }
 
     /// Tells people what becomes of the graphs, until none is loading. Returns what became of them.

@@ -53,6 +53,8 @@ pub struct Options {
     pub thread_ttl: Option<storage::threads::Ttl>,
     /// Who is told of the ends of runs, and how.
     pub webhooks: webhooks::Options,
+    /// Settings of the store.
+    pub store: store::Options,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             needs_graphs: false,
             thread_ttl: None,
             webhooks: webhooks::Options::default(),
+            store: store::Options::default(),
         }
     }
 }
@@ -111,6 +114,8 @@ struct Inner {
     wake: tokio::sync::Notify,
     /// Wakes the sweep of threads whose lifetime is over.
     lifetimes: tokio::sync::Notify,
+    /// Wakes the sweep of store items whose lifetime is over.
+    item_lifetimes: tokio::sync::Notify,
     /// Wakes the scheduler of crons.
     crons: tokio::sync::Notify,
     /// Background tasks: saves in progress, the dispatcher, the sweep. Awaited at shutdown.
@@ -144,6 +149,7 @@ impl Domain {
             apart: runs::Apart::default(),
             wake: tokio::sync::Notify::new(),
             lifetimes: tokio::sync::Notify::new(),
+            item_lifetimes: tokio::sync::Notify::new(),
             crons: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             draining: shutdown.child_token(),
@@ -174,6 +180,8 @@ impl Domain {
         self.0.tasks.spawn(async move { domain.expiry_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.timeout_loop().await });
+        let domain = self.clone();
+        self.0.tasks.spawn(async move { domain.item_expiry_loop().await });
         let domain = self.clone();
         self.0.tasks.spawn(async move { domain.cron_loop().await });
         let domain = self.clone();

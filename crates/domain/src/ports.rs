@@ -196,6 +196,24 @@ pub enum Question {
     },
 }
 
+/// Texts to be embedded by the project's function.
+#[derive(Clone, Debug, Default)]
+pub struct EmbedOrder {
+    /// Values, each with the paths at which its texts are found.
+    pub values: Vec<(RawJson, Vec<String>)>,
+    /// Texts.
+    pub queries: Vec<String>,
+}
+
+/// What an [`EmbedOrder`] came to, as the function returned it.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct Embedded {
+    /// For each value its vectors, with the path of each.
+    pub values: Vec<Vec<(String, Vec<f64>)>>,
+    /// For each text its vector.
+    pub queries: Vec<Vec<f64>>,
+}
+
 /// The answer to a [`Question`].
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -267,6 +285,14 @@ pub trait GraphHost: Send + Sync + 'static {
     /// `Invalid` for what the library refuses as a value error, `Unavailable` when no worker could answer.
     async fn ask(&self, graph_id: &str, question: Question) -> Result<Answer, Error>;
 
+    /// Embeds texts with the project's function; `None` if this host cannot have one.
+    ///
+    /// # Errors
+    /// `Unavailable`: the function failed or did not return in time, or no worker could be asked.
+    async fn embed(&self, _order: &EmbedOrder) -> Result<Option<Embedded>, Error> {
+        Ok(None)
+    }
+
     /// Stops: lets running attempts go, ends the processes.
     async fn shutdown(&self);
 }
@@ -316,6 +342,8 @@ pub enum StoreOp {
         namespace: store::Namespace,
         /// Key.
         key: String,
+        /// Whether its lifetime starts again; `None`: as configured.
+        refresh: Option<bool>,
     },
     /// Answer: null. `value: None` deletes.
     Put {
@@ -325,8 +353,10 @@ pub enum StoreOp {
         key: String,
         /// New value.
         value: Option<RawJson>,
-        /// Minutes until it expires.
-        ttl_minutes: Option<f64>,
+        /// What of it is embedded.
+        index: StoreIndex,
+        /// Until when it is kept.
+        ttl: StoreTtl,
     },
     /// Answer: array of items.
     Search {
@@ -334,8 +364,12 @@ pub enum StoreOp {
         prefix: store::Namespace,
         /// Store filter language.
         filter: Option<agent_server_storage::Map>,
+        /// Text to rank by; of no effect without an index.
+        query: Option<String>,
         /// Page.
         page: agent_server_storage::Page,
+        /// Whether the lifetimes of what is found start again; `None`: as configured.
+        refresh: Option<bool>,
     },
     /// Answer: array of namespaces.
     ListNamespaces {
@@ -346,6 +380,30 @@ pub enum StoreOp {
     },
 }
 
+/// What of a value is embedded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StoreIndex {
+    /// The configured fields.
+    #[default]
+    Configured,
+    /// Nothing.
+    Nothing,
+    /// What is at these paths.
+    Paths(Vec<String>),
+}
+
+/// How long an item is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum StoreTtl {
+    /// As configured.
+    #[default]
+    Configured,
+    /// For ever.
+    Never,
+    /// So many minutes.
+    Minutes(f64),
+}
+
 /// The answer to a [`StoreOp`].
 #[derive(Clone, Debug)]
 pub enum StoreAnswer {
@@ -354,7 +412,7 @@ pub enum StoreAnswer {
     /// Get.
     Item(Option<store::Item>),
     /// Search.
-    Items(Vec<store::Item>),
+    Items(Vec<store::Found>),
     /// List.
     Namespaces(Vec<store::Namespace>),
 }

@@ -8,13 +8,15 @@ use rusqlite::{
 };
 use serde_json::Value as Json;
 
-use crate::{item_filter, json_path::with_text, zip};
+use crate::{item_filter, json_path::with_text, vector, zip};
 
 /// Registers the functions.
 ///
 /// * `json_contains(json, needle)`: containment as [`contains`] decides it; a null column contains nothing;
 /// * `scope_allows(metadata, condition)`: whether a scope with this condition holds the row;
 /// * `item_matches(value, filter)`: the filter language of the store;
+/// * `item_allowed(value, condition)`: whether an item's value meets the condition of a scope;
+/// * `similarity(vector, query)`: cosine of two vectors as they are stored; null where they are not of one kind;
 /// * `with_text(json, path, text)`: JSON as it is stored, with another string at `path` if there is a string; names of
 ///   members are separated by dots, `*` is every element;
 /// * `fold(text)`: lower case in every script, for comparing without regard to case.
@@ -34,7 +36,14 @@ pub(crate) fn register(connection: &Connection) -> rusqlite::Result<()> {
     })?;
     connection.create_scalar_function("item_matches", 2, flags, |context| {
         let filter = context.get_or_create_aux(1, parse::<Map>)?;
-        with_json(context, |value| item_filter::matches(value, &filter))
+        with_value(context, |value| item_filter::matches(value, &filter))
+    })?;
+    connection.create_scalar_function("item_allowed", 2, flags, |context| {
+        let condition = context.get_or_create_aux(1, parse::<Condition>)?;
+        with_value(context, |value| value.as_object().is_some_and(|map| condition.is_met_by(map)))
+    })?;
+    connection.create_scalar_function("similarity", 2, flags, |context| {
+        Ok(vector::similarity(context.get_raw(0).as_blob()?, context.get_raw(1).as_blob()?))
     })?;
     connection.create_scalar_function("with_text", 3, flags, |context| {
         let column = context.get_raw(0);
@@ -61,6 +70,14 @@ fn parse<T: serde::de::DeserializeOwned>(
     argument: ValueRef<'_>,
 ) -> Result<T, Box<dyn std::error::Error + Send + Sync>> {
     Ok(serde_json::from_str(argument.as_str()?)?)
+}
+
+/// What `judge` says of an item's value. One that cannot be read (half a surrogate pair, a number that is too large) is kept
+/// for whoever wrote it, and fits nothing.
+fn with_value(context: &Context<'_>, judge: impl FnOnce(&Json) -> bool) -> rusqlite::Result<bool> {
+    let value = zip::unpack_text(context.get_raw(0), |text| serde_json::from_str::<Json>(text))
+        .map_err(|why| Error::UserFunctionError(why.into()))?;
+    Ok(value.is_ok_and(|value| judge(&value)))
 }
 
 fn with_json(context: &Context<'_>, test: impl FnOnce(&Json) -> bool) -> rusqlite::Result<bool> {

@@ -58,6 +58,14 @@ const RULES: &[(&str, &str)] = &[
         "thread {0} has events of run {1}, which is not there",
     ),
     (
+        "SELECT key FROM item WHERE (ttl IS NULL) <> (expires_at IS NULL) OR ttl <= 0",
+        "store item {0} has a lifetime without an end, or an end without a lifetime",
+    ),
+    (
+        "SELECT key, path FROM item_vector WHERE length(vector) = 0 OR length(vector) % 4 <> 0",
+        "store item {0} has a damaged vector ('{1}')",
+    ),
+    (
         "SELECT cron_id, on_run_completed FROM cron \
          WHERE on_run_completed IS NOT NULL AND on_run_completed NOT IN ('delete', 'keep')",
         "cron {0} has the unknown on_run_completed {1}",

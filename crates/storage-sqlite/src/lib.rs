@@ -34,6 +34,7 @@ mod store;
 mod threads;
 mod tx;
 mod undo;
+mod vector;
 mod webhooks;
 mod writer;
 mod zip;

@@ -1,10 +1,8 @@
 //! Items of the store.
 
-use std::collections::BTreeSet;
-
 use agent_server_storage::{
-    Error, Map, Page, RawJson, Result, Scope, Timestamp,
-    store::{Item, Namespace, NamespaceFilter, Read, Write},
+    Error, Page, Result, Scope, Timestamp,
+    store::{Found, Item, Namespace, NamespaceFilter, NewItem, Read, Search, Ttl, Write},
 };
 use rusqlite::{Row, params};
 
@@ -14,13 +12,19 @@ use crate::{
     item_filter,
     namespace::{decode, encode, ends_with, range_end, starts_with},
     tx::{Tx, Where},
+    vector,
     zip::pack_json,
 };
 
-/// Most expired items that one write removes on its way.
-const SWEEP: u32 = 16;
+/// Columns of an item as [`item`] reads them.
+const COLUMNS: &str = "key, namespace, created_at, updated_at, value, ttl";
+/// Items below a prefix from which on the latest of them are found by walking all items by time: sorting so many takes longer
+/// than meeting some among all.
+const MANY: i64 = 20_000;
+/// What is not over; a parameter is the time.
+const ALIVE: &str = "(expires_at IS NULL OR expires_at > ?)";
 
-/// Items have no metadata, so a scope of metadata cannot be judged here.
+/// Items have no metadata: only a search judges a scope, by the value.
 fn refuse(scope: &Scope) -> Result<()> {
     if scope.is_everything() {
         return Ok(());
@@ -36,6 +40,7 @@ fn item(row: &Row<'_>) -> Result<Item> {
         created_at: fields.time(2)?,
         updated_at: fields.time(3)?,
         value: fields.json(4)?,
+        ttl: fields.get::<Option<i64>>(5)?.map(|micros| Ttl { micros }),
     })
 }
 
@@ -54,7 +59,7 @@ impl Read for Tx<'_> {
     ) -> Result<Option<Item>> {
         refuse(scope)?;
         self.first(
-            "SELECT key, namespace, created_at, updated_at, value FROM item \
+            "SELECT key, namespace, created_at, updated_at, value, ttl FROM item \
              WHERE namespace = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
             params![encode(namespace), key, micros(now)],
             item,
@@ -65,30 +70,50 @@ impl Read for Tx<'_> {
         &self,
         scope: &Scope,
         now: Timestamp,
-        prefix: &[String],
-        filter: Option<&Map>,
-        page: Page,
-    ) -> Result<Vec<Item>> {
-        refuse(scope)?;
+        search: Search<'_>,
+    ) -> Result<Vec<Found>> {
         let mut condition = Where::default();
-        condition.and("(expires_at IS NULL OR expires_at > ?)", micros(now));
-        if !prefix.is_empty() {
-            let start = encode(prefix);
+        let score = match search.query {
+            Some(query) => {
+                // Stands before the condition, as its parameter does.
+                condition.param(vector::pack(query));
+                "(SELECT max(similarity(vector, ?)) FROM item_vector AS v \
+                 WHERE v.namespace = item.namespace AND v.key = item.key)"
+            }
+            None => "NULL",
+        };
+        condition.and(ALIVE, micros(now));
+        if !search.prefix.is_empty() {
+            let start = encode(search.prefix);
             condition.and("namespace < ?", range_end(&start));
             condition.and("namespace >= ?", start);
         }
-        if let Some(filter) = filter.filter(|filter| !filter.is_empty()) {
+        if let Some(filter) = search.filter.filter(|filter| !filter.is_empty()) {
             item_filter::check(filter)?;
             condition.and("item_matches(value, ?)", map_text(filter));
         }
-        condition.param(page.limit);
-        condition.param(page.offset);
+        if let Some(allowed) = scope.condition() {
+            let allowed = serde_json::to_string(allowed).expect("conditions have text keys");
+            condition.and("item_allowed(value, ?)", allowed);
+        }
+        condition.param(search.page.limit);
+        condition.param(search.page.offset);
+        // The order of an index, or of a sort (the plus keeps the index out).
+        let (table, order) = match search.query {
+            Some(_) => ("item", "score DESC, updated_at DESC"),
+            None if self.has_many(search.prefix)? => {
+                ("item INDEXED BY item_by_updated", "updated_at DESC")
+            }
+            None => ("item", "+updated_at DESC"),
+        };
         let sql = format!(
-            "SELECT key, namespace, created_at, updated_at, value FROM item{} \
-             ORDER BY updated_at DESC, namespace, key LIMIT ? OFFSET ?",
+            "SELECT {COLUMNS}, {score} AS score FROM {table}{} \
+             ORDER BY {order}, namespace, key LIMIT ? OFFSET ?",
             condition.sql(),
         );
-        self.all(&sql, condition.params(), item)
+        self.all(&sql, condition.params(), |row| {
+            Ok(Found { item: item(row)?, score: Fields::new("item", row).get(6)? })
+        })
     }
 
     fn list_namespaces(
@@ -101,23 +126,65 @@ impl Read for Tx<'_> {
         refuse(scope)?;
         // The labels before the first wildcard bound the range; the pattern itself is matched here.
         let fixed: Vec<String> = filter.prefix.iter().flatten().map_while(Clone::clone).collect();
-        let start = encode(&fixed);
-        let stored = self.all(
-            "SELECT DISTINCT namespace FROM item WHERE namespace >= ?1 AND namespace < ?2 \
-             AND (expires_at IS NULL OR expires_at > ?3)",
-            params![start, range_end(&start), micros(now)],
-            |row| namespace(&Fields::new("item", row), 0),
+        let mut start = encode(&fixed);
+        let end = range_end(&start);
+        let depth = filter.max_depth.map_or(usize::MAX, |depth| depth as usize);
+        let judged = filter.prefix.as_ref().map_or(0, Vec::len);
+        let (mut found, mut skipped) = (Vec::<Namespace>::new(), 0);
+        let mut last = None;
+        // From one namespace to the next, however many items each has.
+        while found.len() < page.limit as usize {
+            let next = self.first(
+                "SELECT namespace FROM item WHERE namespace >= ?1 AND namespace < ?2 \
+                 AND (expires_at IS NULL OR expires_at > ?3) ORDER BY namespace, key LIMIT 1",
+                params![start, end, micros(now)],
+                |row| namespace(&Fields::new("item", row), 0),
+            )?;
+            let Some(mut labels) = next else { break };
+            // The zero byte of no label follows a namespace directly.
+            start = encode(&labels);
+            start.push(0);
+            let fits = filter.prefix.as_ref().is_none_or(|p| starts_with(&labels, p))
+                && filter.suffix.as_ref().is_none_or(|s| ends_with(&labels, s));
+            if !fits {
+                continue;
+            }
+            labels.truncate(depth);
+            if filter.suffix.is_none() && judged <= depth && labels.len() == depth {
+                // All others below it would be cut to the same.
+                start = range_end(&encode(&labels));
+            }
+            if last.as_ref() == Some(&labels) {
+                continue;
+            }
+            last = Some(labels.clone());
+            match skipped < page.offset {
+                true => skipped += 1,
+                false => found.push(labels),
+            }
+        }
+        Ok(found)
+    }
+
+    fn next_item_expiry(&self) -> Result<Option<Timestamp>> {
+        let sql = "SELECT 'next', expires_at FROM item INDEXED BY item_by_expiry \
+                   WHERE expires_at IS NOT NULL ORDER BY expires_at LIMIT 1";
+        self.first(sql, [], |row| Fields::new("item", row).time(1))
+    }
+}
+
+impl Tx<'_> {
+    /// Whether there are so many items below a prefix that they should not be sorted.
+    fn has_many(&self, prefix: &[String]) -> Result<bool> {
+        if prefix.is_empty() {
+            return Ok(true);
+        }
+        let start = encode(prefix);
+        let count = self.count(
+            "SELECT count(*) FROM (SELECT 1 FROM item WHERE namespace >= ?1 AND namespace < ?2 LIMIT ?3)",
+            params![start, range_end(&start), MANY],
         )?;
-        let found: BTreeSet<Namespace> = stored
-            .into_iter()
-            .filter(|labels| filter.prefix.as_ref().is_none_or(|p| starts_with(labels, p)))
-            .filter(|labels| filter.suffix.as_ref().is_none_or(|s| ends_with(labels, s)))
-            .map(|mut labels| {
-                labels.truncate(filter.max_depth.map_or(usize::MAX, |depth| depth as usize));
-                labels
-            })
-            .collect();
-        Ok(found.into_iter().skip(page.offset as usize).take(page.limit as usize).collect())
+        Ok(count >= MANY.unsigned_abs())
     }
 }
 
@@ -128,32 +195,59 @@ impl Write for Tx<'_> {
         now: Timestamp,
         namespace: &[String],
         key: &str,
-        value: &RawJson,
-        expires_at: Option<Timestamp>,
+        item: NewItem<'_>,
     ) -> Result<()> {
         refuse(scope)?;
-        // Expired items are invisible; writers take a few of them along, so that they do not pile up. The item itself
-        // may be among them and then counts as new.
+        let name = encode(namespace);
+        // One that is over is not continued.
         self.delete(
             "DELETE FROM item WHERE namespace = ?1 AND key = ?2 AND expires_at <= ?3",
-            params![encode(namespace), key, micros(now)],
+            params![name, key, micros(now)],
         )?;
-        self.delete(
-            "DELETE FROM item WHERE rowid IN \
-             (SELECT rowid FROM item INDEXED BY item_by_expiry WHERE expires_at <= ?1 LIMIT ?2)",
-            params![micros(now), SWEEP],
-        )?;
+        let expires_at = item.ttl.map(|ttl| micros(now).saturating_add(ttl.micros));
+        // Replaced, not deleted: what was there before leaves the files in their own time, as the old value does.
         self.change(
-            "INSERT INTO item (namespace, key, created_at, updated_at, expires_at, value) \
-             VALUES (?1, ?2, ?3, ?3, ?4, ?5) ON CONFLICT (namespace, key) DO UPDATE SET \
-             updated_at = excluded.updated_at, expires_at = excluded.expires_at, value = excluded.value",
+            "DELETE FROM item_vector WHERE namespace = ?1 AND key = ?2",
+            params![name, key],
+        )
+        .sql()?;
+        self.change(
+            "INSERT INTO item (namespace, key, created_at, updated_at, expires_at, ttl, value) \
+             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT (namespace, key) DO UPDATE SET \
+             updated_at = excluded.updated_at, expires_at = excluded.expires_at, \
+             ttl = excluded.ttl, value = excluded.value",
             params![
-                encode(namespace),
+                name,
                 key,
                 micros(now),
-                expires_at.map(micros),
-                pack_json(value),
+                expires_at,
+                item.ttl.map(|ttl| ttl.micros),
+                pack_json(item.value),
             ],
+        )
+        .sql()?;
+        for each in item.vectors {
+            self.change(
+                "INSERT INTO item_vector (namespace, key, path, vector) VALUES (?1, ?2, ?3, ?4)",
+                params![name, key, each.path, vector::pack(&each.numbers)],
+            )
+            .sql()?;
+        }
+        Ok(())
+    }
+
+    fn refresh_item(
+        &self,
+        scope: &Scope,
+        now: Timestamp,
+        namespace: &[String],
+        key: &str,
+    ) -> Result<()> {
+        refuse(scope)?;
+        self.change(
+            "UPDATE item SET expires_at = ?3 + ttl WHERE namespace = ?1 AND key = ?2 \
+             AND ttl IS NOT NULL AND expires_at > ?3",
+            params![encode(namespace), key, micros(now)],
         )
         .sql()?;
         Ok(())
@@ -163,5 +257,14 @@ impl Write for Tx<'_> {
         refuse(scope)?;
         let sql = "DELETE FROM item WHERE namespace = ?1 AND key = ?2";
         Ok(self.delete(sql, params![encode(namespace), key])? > 0)
+    }
+
+    fn sweep_items(&self, now: Timestamp, limit: u32) -> Result<u32> {
+        let count = self.delete(
+            "DELETE FROM item WHERE (namespace, key) IN (SELECT namespace, key FROM item \
+             INDEXED BY item_by_expiry WHERE expires_at <= ?1 LIMIT ?2)",
+            params![micros(now), limit],
+        )?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 }

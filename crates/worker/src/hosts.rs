@@ -4,7 +4,9 @@ use std::{any::Any, sync::Arc};
 
 use agent_server_domain::{
     Error,
-    ports::{Answer, GraphHost, GraphInfo, Question, RunOrder, Slot, WorkerFigures},
+    ports::{
+        Answer, EmbedOrder, Embedded, GraphHost, GraphInfo, Question, RunOrder, Slot, WorkerFigures,
+    },
 };
 use agent_server_storage::runs::Lease;
 use async_trait::async_trait;
@@ -87,6 +89,15 @@ impl GraphHost for Hosts {
             Some(host) => host.ask(graph_id, question).await,
             None => Err(Error::NotFound(format!("Graph '{graph_id}' not found"))),
         }
+    }
+
+    async fn embed(&self, order: &EmbedOrder) -> Result<Option<Embedded>, Error> {
+        for host in &self.hosts {
+            if let Some(embedded) = host.embed(order).await? {
+                return Ok(Some(embedded));
+            }
+        }
+        Ok(None)
     }
 
     async fn shutdown(&self) {

@@ -25,5 +25,5 @@ mod worker;
 pub use agent_server_graph as graph;
 pub use auth::{AuthSettings, CustomAuth};
 pub use hosts::Hosts;
-pub use options::{GraphSpec, Options};
+pub use options::{GraphSpec, Options, StoreSpec};
 pub use pool::Pool;

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use serde::Serialize;
+
 /// A graph of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphSpec {
@@ -12,6 +14,17 @@ pub struct GraphSpec {
     pub path: String,
     /// Description in the configuration.
     pub description: Option<String>,
+}
+
+/// What workers need of the settings of the store.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StoreSpec {
+    /// Lifetime of items that a graph writes without one, minutes.
+    pub default_ttl: Option<f64>,
+    /// Whether a read starts the lifetime again where the graph does not say; `None`: the library's default.
+    pub refresh_on_read: Option<bool>,
+    /// What embeds: `path:variable` as for graphs, or `provider:model`. `None`: nothing is embedded.
+    pub embed: Option<String>,
 }
 
 /// Settings of a [`Pool`](crate::Pool) of Python workers.
@@ -33,6 +46,8 @@ pub struct Options {
     pub python_path: Option<String>,
     /// Metadata that every run's config gets, such as `langgraph_api_version`.
     pub facts: Vec<(String, String)>,
+    /// See [`StoreSpec`].
+    pub store: StoreSpec,
     /// Worker processes.
     pub workers: usize,
     /// Runs that one worker executes at a time.
@@ -53,6 +68,8 @@ pub struct Options {
     pub max_memory_bytes: Option<u64>,
     /// How long a question may take.
     pub ask_timeout: Duration,
+    /// How long embedding what one request needs may take.
+    pub embed_timeout: Duration,
 }
 
 impl Options {
@@ -72,6 +89,7 @@ impl Options {
             env: vec![],
             python_path: None,
             facts: vec![],
+            store: StoreSpec::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             jobs_per_worker: 10,
             socket_dir: None,
@@ -81,6 +99,7 @@ impl Options {
             max_runs: None,
             max_memory_bytes: None,
             ask_timeout: Duration::from_secs(60),
+            embed_timeout: Duration::from_secs(30),
         }
     }
 }

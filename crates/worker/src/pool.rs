@@ -10,8 +10,8 @@ use std::{
 use agent_server_domain::{
     Error,
     ports::{
-        Answer, Ending, GraphHost, GraphInfo, GraphStatus, Outcome, Question, RunOrder, RunSink,
-        Slot, WorkerFigures,
+        Answer, EmbedOrder, Embedded, Ending, GraphHost, GraphInfo, GraphStatus, Outcome, Question,
+        RunOrder, RunSink, Slot, WorkerFigures,
     },
 };
 use agent_server_storage::runs::Lease;
@@ -211,6 +211,23 @@ impl Inner {
         }
     }
 
+    /// A worker for what has nothing to do with a graph, waited for while the graphs are loading.
+    async fn worker_for_all(&self) -> Result<Arc<Worker>, Error> {
+        let mut changes = self.changes.subscribe();
+        loop {
+            if let Some(worker) = self.least_busy() {
+                return Ok(worker);
+            }
+            let failed = |graph: &GraphInfo| matches!(graph.status, GraphStatus::Failed(_));
+            if self.graphs.lock().iter().all(failed) {
+                return Err(Error::Unavailable("no worker could be started; see the log".into()));
+            }
+            if changes.changed().await.is_err() {
+                return Err(Error::Unavailable("the server is stopping".into()));
+            }
+        }
+    }
+
     /// A worker for a question, waited for while the graphs are loading.
     async fn worker_for(&self, graph_id: &str) -> Result<Arc<Worker>, Error> {
         let mut changes = self.changes.subscribe();
@@ -286,6 +303,26 @@ impl GraphHost for Pool {
             let gone = |_| Error::Unavailable("the worker that was asked has died".into());
             let (_, answer) = worker.ask(|job| protocol::ask(job, graph_id, &question));
             answer.await.map_err(gone)?
+        })
+        .await
+        .map_err(late)?
+    }
+
+    async fn embed(&self, order: &EmbedOrder) -> Result<Option<Embedded>, Error> {
+        let limit = self.0.options.embed_timeout;
+        let late = |_| {
+            Error::Unavailable(format!(
+                "store.index.embed did not return within {limit:?}; nothing was changed"
+            ))
+        };
+        tokio::time::timeout(limit, async {
+            let worker = self.0.worker_for_all().await?;
+            let gone = |_| Error::Unavailable("the worker that was to embed has died".into());
+            let answer = worker.ask(|job| protocol::embed(job, order)).1.await.map_err(gone)??;
+            let embedded = answer.json.parse().map_err(|error| {
+                Error::Unavailable(format!("store.index.embed returned no vectors: {error}"))
+            })?;
+            Ok(Some(embedded))
         })
         .await
         .map_err(late)?

@@ -110,6 +110,7 @@ async fn load(
         graphs: options.graphs.iter().map(|spec| (&*spec.graph_id, &*spec.path)).collect(),
         auth: options.auth.as_deref(),
         facts: &options.facts,
+        store: &options.store,
         template,
     }));
     let hello = hello(&mut receiver).await?;

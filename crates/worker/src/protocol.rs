@@ -26,11 +26,11 @@
 //! | `exited` 13 | template | pid, code (negative: signal) | |
 //! | `started` 14 | worker | job, id: null, or that of a request where the order came late | |
 //! | `pong` 15 | worker | | |
-//! | `init` 32 | server | root, python_path, import_dirs, graphs, auth (`path:variable`), facts, template | |
+//! | `init` 32 | server | root, python_path, import_dirs, graphs, auth (`path:variable`), facts, store `{ttl, embed}`, template | |
 //! | `run` 33 | server | job, sent (seconds since 1970), run_id, attempt, graph, temporary, head, tuple | kwargs, then the tuple's |
-//! | `reply` 34 | server | id, error, tuple or answers | the tuple's |
+//! | `reply` 34 | server | id, error, tuple or answers | the tuple's, or one per item: its value |
 //! | `cancel` 35 | server | job | |
-//! | `ask` 36 | server | job, graph, kind, … | config, values |
+//! | `ask` 36 | server | job, graph, kind, … | config, values; kind `embed`: the values to be embedded |
 //! | `fork` 37 | server, to a template | path | |
 //! | `kill` 38 | server, to a template | pid | |
 //! | `yield` 39 | server | job | |
@@ -54,8 +54,8 @@ pub(crate) use incoming::{
     AnswerError, Asked, FromWorker, Handlers, Hello, Join, Live, decode, join,
 };
 pub(crate) use outgoing::{
-    Init, ask, authenticate, authorize, cancel, fork, init, kill, let_go, ping, refusal, run,
-    stored, tuple_reply,
+    Init, ask, authenticate, authorize, cancel, embed, fork, init, kill, let_go, ping, refusal,
+    run, stored, tuple_reply,
 };
 
 /// Both sides must have the same.

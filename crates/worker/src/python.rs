@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = &[
     ("auth.py", include_str!("../python/agent_server_worker/auth.py")),
     ("config.py", include_str!("../python/agent_server_worker/config.py")),
     ("drain.py", include_str!("../python/agent_server_worker/drain.py")),
+    ("embed.py", include_str!("../python/agent_server_worker/embed.py")),
     ("emit.py", include_str!("../python/agent_server_worker/emit.py")),
     ("encode.py", include_str!("../python/agent_server_worker/encode.py")),
     ("errors.py", include_str!("../python/agent_server_worker/errors.py")),

@@ -113,3 +113,24 @@ async def search(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> Any:
         case "either":
             return {"$or": [{"owner": "alice"}, {"owner": "bob"}]}
     return {"owner": name}
+
+
+@auth.on.store
+async def apart(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> Any:
+    """Everybody has a namespace of their own; some change more than that."""
+    name = ctx.user.identity
+    note(f"{ctx.resource}:{ctx.action}", user=name, value=value, permissions=list(ctx.permissions))
+    match name:
+        case "denied":
+            return False
+        case "root":
+            return None
+        case "bad-label":
+            value["namespace"] = ["a.b"]
+            return None
+    value["namespace"] = [name, *(value["namespace"] or ())]
+    if name == "stamps":
+        if ctx.action == "put":
+            value["value"]["by"] = name
+        return {"owner": "me"}
+    return None

@@ -13,6 +13,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = ROOT / "tests/python/project"
+STORE_PROJECT = ROOT / "tests/python/store_project"
 START_SECONDS = 60
 """A loaded machine may be slow; a healthy start takes a second or two."""
 
@@ -73,10 +74,12 @@ class Server:
         config: Path | None = None,
         headers: dict[str, str] | None = None,
         more: tuple[str, ...] = (),
+        graph: str = "simple",
     ) -> None:
         self.config = config or PROJECT / "langgraph.json"
         self.headers = headers
         self.more = more
+        self.graph = graph
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = free_port()
@@ -133,7 +136,7 @@ class Server:
                 except httpx.TransportError:
                     return False
 
-            for path in ("/ok", f"/assistants/{assistant('simple')}/graph"):
+            for path in ("/ok", f"/assistants/{assistant(self.graph)}/graph"):
                 try:
                     wait_until(lambda path=path: answers(path), f"GET {path} answers 200", START_SECONDS)
                 except AssertionError as error:

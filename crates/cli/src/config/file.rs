@@ -23,6 +23,8 @@ pub(crate) struct File {
     pub(crate) runs: Runs,
     /// Table `[webhooks]`.
     pub(crate) webhooks: Webhooks,
+    /// Table `[store]`.
+    pub(crate) store: Store,
     /// Table `[log]`.
     pub(crate) log: Log,
     /// Table `[auth]`.
@@ -67,6 +69,13 @@ pub(crate) struct Runs {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Webhooks {
     pub(crate) secret: Option<String>,
+}
+
+/// Table `[store]`; see [`super::store::Store`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Store {
+    pub(crate) embed_timeout_seconds: Option<u64>,
 }
 
 /// Table `[log]`; see [`super::log::Log`].

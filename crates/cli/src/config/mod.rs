@@ -16,6 +16,7 @@ pub(crate) mod protocols;
 #[cfg(test)]
 mod reference;
 pub(crate) mod runs;
+pub(crate) mod store;
 mod suggest;
 mod thread_ttl;
 pub(crate) mod unsupported;
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) runs: agent_server_domain::Options,
     /// Who is told of the ends of runs.
     pub(crate) webhooks: webhooks::Webhooks,
+    /// The store.
+    pub(crate) store: store::Store,
     /// What is logged.
     pub(crate) log: log::Log,
     /// Who may ask; `None` if the server asks nobody who they are, or the project has a handler of its own.
@@ -79,6 +82,7 @@ impl Settings {
         let file = file::File::load(&project.directory)?;
         let env = process.with(&project.env);
         let from = Sources { args, env: &env, file: &file };
+        let store = store::Store::resolve(project, &file.store)?;
         let data_dir = data_dir(args.data_dir.as_deref(), &file, &project.directory)?;
         Ok(Self {
             http: http::Http::resolve(mode, &from, project)?,
@@ -86,9 +90,11 @@ impl Settings {
             workers: workers::Workers::resolve(&from)?,
             runs: agent_server_domain::Options {
                 thread_ttl: thread_ttl::resolve(&env, project)?,
+                store: store.options.clone(),
                 ..runs::resolve(mode, &from)?
             },
             webhooks: webhooks::resolve(&from, project)?,
+            store,
             log: log::Log::resolve(&from, process)?,
             auth: auth::resolve(&from, project, &data_dir)?,
             data_dir,

@@ -14,10 +14,8 @@ const PROTECTING: [(&str, &str); 1] = [("encryption", "path")];
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
-const ADDING: [(&str, &str); 9] = [
+const ADDING: [(&str, &str); 7] = [
     ("auth", "allow_langsmith_api_keys"),
-    ("store", "index"),
-    ("store", "ttl"),
     ("checkpointer", "backend"),
     ("http", "app"),
     ("http", "mount_prefix"),

@@ -118,18 +118,19 @@ fn collect_refs(value: &Value, into: &mut Vec<String>) {
 }
 
 /// Optional *and* nullable properties of answers and of changes: absent and null differ there. In other requests both ask
-/// for the same, and a second `Option` would only be in the way of whoever fills it in. A payload in a request needs none
-/// either, since it holds its own null.
+/// for the same, and a second `Option` would only be in the way of whoever fills it in; the document marks what is an exception
+/// with `x-null-differs`. A payload in a request needs none either, since it holds its own null.
 fn three_state(components: &Object, roles: &Roles) -> BTreeSet<Field> {
     let mut found = BTreeSet::new();
     for (component, schema) in components {
         let is_patch = roles.patches.contains(component);
-        if roles.requests.contains(component) && !is_patch {
-            continue;
-        }
+        let is_plain_request = roles.requests.contains(component) && !is_patch;
         let required = schema::required(schema);
         for (property, schema) in entries(&schema["properties"]) {
             let payload = schema["x-payload"] == true;
+            if is_plain_request && schema["x-null-differs"] != true {
+                continue;
+            }
             if !required.contains(&property.as_str())
                 && schema::is_nullable(schema)
                 && !(payload && is_patch)

@@ -26,7 +26,7 @@ const KEYWORDS: [&str; 15] = [
 
 /// Keywords that only the validator needs. Types would become checked wrappers (`NonZeroU64`), or fields that are always
 /// sent (`default`), or share names that belong to different things (`title`).
-const VALIDATION: [&str; 16] = [
+const VALIDATION: [&str; 17] = [
     "default",
     "deprecated",
     "example",
@@ -43,6 +43,7 @@ const VALIDATION: [&str; 16] = [
     "pattern",
     "title",
     "uniqueItems",
+    "x-null-differs",
 ];
 
 /// Named objects that are maps in Rust: members without a description must survive, and rules read them by name.

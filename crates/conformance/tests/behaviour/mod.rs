@@ -10,6 +10,7 @@ mod mcp;
 mod odd_values;
 mod run_streams;
 mod stateless_runs;
+mod store;
 mod system;
 mod thread_runs;
 mod thread_state;
@@ -42,6 +43,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Behaviour> {
         run_streams::CASES,
         stateless_runs::CASES,
         webhooks::CASES,
+        store::CASES,
         odd_values::CASES,
         mcp::CASES,
         a2a::CASES,

@@ -299,7 +299,8 @@ impl RunSink for Sink {
     }
 
     async fn store(&self, ops: Vec<StoreOp>) -> Result<Vec<StoreAnswer>> {
-        self.required()?.store_batch(ops).await
+        let scope = agent_server_storage::Scope::server();
+        self.required()?.store_batch(&scope, ops).await
     }
 
     async fn done(&self, lease: Lease, outcome: Outcome) {

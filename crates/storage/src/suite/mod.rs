@@ -65,7 +65,8 @@ macro_rules! storage_suite {
                 a_settled_end_comes_again_after_a_change;
             scopes: of_threads, of_assistants, of_runs;
             store: put_get_delete, search_by_prefix_and_page, search_filters, unknown_operator_is_refused,
-                expired_items_are_gone, namespaces_are_listed, metadata_scope_is_refused;
+                unreadable_values_fit_no_filter, expired_items_are_gone, lifetimes_start_again, sweeps_take_what_is_over,
+                queries_rank_by_the_best_vector, namespaces_are_listed, metadata_scope_is_refused;
             webhooks: inserted_comes_back, due_are_oldest_first_without_some_hosts, settled_are_not_due_and_swept,
                 listed_newest_first_by_status_and_scope, go_away_with_their_thread_and_run;
             idempotency: a_key_counts_for_one_user_and_route, expired_keys_mean_nothing_and_are_swept;

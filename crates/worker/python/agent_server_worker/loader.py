@@ -5,16 +5,19 @@ Source: reference/configuration.md, section 3. A graph that cannot be loaded doe
 
 from __future__ import annotations
 
+import importlib
 import traceback
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from langchain_core.embeddings import Embeddings
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
+from langgraph.store.base import ensure_embeddings
 
 from agent_server_worker.factory import Factory
-from agent_server_worker.modules import LoadError, cause, import_named, split
+from agent_server_worker.modules import LoadError, cause, import_file, import_named, split
 
 
 @dataclass
@@ -47,6 +50,40 @@ def _load_reported(graph_id: str, spec: str) -> Loaded:
             raise
         traceback.print_exc()
         return Loaded(graph_id, error=f"{spec}: {cause(error)}")
+
+
+def load_embeddings(spec: str) -> Embeddings:
+    """What the store embeds with: ``path:variable`` of a Python file or module, else ``provider:model``.
+
+    Raises LoadError, whatever is wrong.
+    """
+    path, _, variable = spec.rpartition(":")
+    try:
+        if "/" in path or path.endswith(".py"):
+            return ensure_embeddings(_embedding_variable(import_file(path), variable))
+        if "." in path and ":" not in path:
+            return ensure_embeddings(_embedding_variable(importlib.import_module(path), variable))
+        return ensure_embeddings(spec)
+    except LoadError as error:
+        raise LoadError(f"{spec}: {error}") from None
+    # User code may also raise SystemExit.
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        traceback.print_exc()
+        raise LoadError(f"{spec}: {cause(error)}") from None
+
+
+def _embedding_variable(module: ModuleType, variable: str) -> Any:
+    value = getattr(module, variable, None)
+    if value is None:
+        raise LoadError(f"Module '{module.__name__}' has no variable '{variable}'.")
+    if not callable(value) and not isinstance(value, Embeddings):
+        raise LoadError(
+            f"Variable '{variable}' in module '{module.__name__}' is neither a function from a list of"
+            " strings to a list of vectors nor an embeddings object"
+        )
+    return value
 
 
 def _load(graph_id: str, spec: str) -> Loaded:

@@ -44,7 +44,7 @@ def main() -> None:
     init: dict[str, Any] = json.loads(header)
     _restore_environment(init)
     os.chdir(init["root"])
-    hello, graphs = _load(init)
+    hello, graphs, embeddings = _load(init)
     # What was loaded stays: later collections need not look at it, and memory is shared after a fork.
     gc.collect()
     gc.freeze()
@@ -62,7 +62,7 @@ def main() -> None:
         _send(sock, frames.HELLO, {**hello, "pid": os.getpid()})
     # Runs make many objects that live as long as they do; looking for cycles all the time costs more than it frees.
     gc.set_threshold(20_000, 20, 50)
-    _serve(sock, graphs, init)
+    _serve(sock, graphs, init, embeddings)
 
 
 def _go_before_the_server() -> None:
@@ -113,8 +113,11 @@ def _restore_environment(init: dict[str, Any]) -> None:
     sys.argv = ["agent-server-worker"]
 
 
-def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """Imports what this process serves. Returns the hello and what was loaded; nothing if the process is of no use."""
+def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
+    """Imports what this process serves, and what the store embeds with.
+
+    Returns the hello, what was loaded and the embeddings; nothing if the process is of no use.
+    """
     hello: dict[str, Any] = {
         "pid": os.getpid(),
         "protocol": PROTOCOL,
@@ -134,16 +137,23 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
         hello["error"] = (
             f"langgraph cannot be imported by {sys.executable} ({error}); install it there, or name another interpreter"
         )
-        return hello, []
+        return hello, [], None
+    embeddings = None
+    if (spec := init["store"]["embed"]) is not None:
+        try:
+            embeddings = loader.load_embeddings(spec)
+        except modules.LoadError as error:
+            hello["error"] = f"store.index.embed of langgraph.json: {error}"
+            return hello, [], None
     loaded = loader.load_all(init["graphs"])
     hello["langgraph"] = langgraph.version.__version__
     hello["graphs"] = [
         {"graph_id": each.graph_id, "name": each.name, "error": each.error} for each in loaded
     ]
-    return hello, loaded
+    return hello, loaded, embeddings
 
 
-def _load_auth(spec: str, hello: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+def _load_auth(spec: str, hello: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
     """Imports the project's authentication, which this process serves instead of graphs."""
     try:
         from agent_server_worker import auth
@@ -153,12 +163,12 @@ def _load_auth(spec: str, hello: dict[str, Any]) -> tuple[dict[str, Any], list[A
     except BaseException as error:
         traceback.print_exc()
         hello["error"] = f"the authentication {spec} cannot be loaded: {modules.cause(error)}"
-        return hello, []
+        return hello, [], None
     hello["auth"] = {"parameters": handlers.parameters, "events": handlers.events}
-    return hello, [handlers]
+    return hello, [handlers], None
 
 
-async def _work(sock: socket.socket, loaded: list[Any], init: dict[str, Any]) -> None:
+async def _work(sock: socket.socket, loaded: list[Any], init: dict[str, Any], embeddings: Any) -> None:
     if init["auth"] is not None:
         from agent_server_worker.auth import AuthWorker
 
@@ -166,10 +176,10 @@ async def _work(sock: socket.socket, loaded: list[Any], init: dict[str, Any]) ->
     else:
         from agent_server_worker.worker import Worker
 
-        await Worker.serve(sock, loaded, dict(init["facts"]))
+        await Worker.serve(sock, loaded, init, embeddings)
 
 
-def _serve(sock: socket.socket, loaded: list[Any], init: dict[str, Any]) -> None:
+def _serve(sock: socket.socket, loaded: list[Any], init: dict[str, Any], embeddings: Any) -> None:
     try:
         import uvloop  # type: ignore[import-not-found]
     except ImportError:
@@ -179,7 +189,7 @@ def _serve(sock: socket.socket, loaded: list[Any], init: dict[str, Any]) -> None
     asyncio.set_event_loop(loop)
     _watch(sock)
     try:
-        loop.run_until_complete(_work(sock, loaded, init))
+        loop.run_until_complete(_work(sock, loaded, init, embeddings))
     finally:
         # Threads of stuck nodes would keep the interpreter from ending by itself.
         timer = threading.Timer(_LAST_SECONDS, os._exit, (1,))

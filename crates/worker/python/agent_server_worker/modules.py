@@ -35,10 +35,11 @@ def split(spec: str) -> tuple[str, str] | None:
 def import_named(path: str) -> ModuleType:
     """Imports a file, or a module by its name."""
     is_file = "/" in path or os.sep in path
-    return _import_file(path) if is_file else importlib.import_module(path)
+    return import_file(path) if is_file else importlib.import_module(path)
 
 
-def _import_file(path: str) -> ModuleType:
+def import_file(path: str) -> ModuleType:
+    """Imports a file under the name that its path makes."""
     file = Path(path)
     if not file.is_file():
         raise LoadError(f"there is no file '{path}'")

@@ -12,6 +12,7 @@ import langgraph.version
 import orjson
 
 from agent_server_worker import frames
+from agent_server_worker.embed import embed
 from agent_server_worker.graphs import Graph
 from agent_server_worker.introspect import answer
 from agent_server_worker.link import Link
@@ -24,21 +25,24 @@ from agent_server_worker.threads import CountingExecutor
 class Worker:
     """Graphs, connection and jobs of the process."""
 
-    def __init__(self, loaded: list[Loaded], facts: dict[str, Any]) -> None:
+    def __init__(self, loaded: list[Loaded], init: dict[str, Any], embeddings: Any) -> None:
         self.graphs = {each.graph_id: Graph(each) for each in loaded}
-        self.facts = {"langgraph_version": langgraph.version.__version__, **facts}
+        self.facts = {"langgraph_version": langgraph.version.__version__, **dict(init["facts"])}
         self.lost = asyncio.Event()
         self.connection = frames.Connection(self._frame, self.lost.set)
         self.link = Link(self.connection)
-        self.store = Store(self.link)
+        self.store = Store(self.link, init["store"])
+        self.embeddings = embeddings
         self.runs: dict[int, Run] = {}
         self.questions: set[asyncio.Task[None]] = set()
         asyncio.get_running_loop().set_default_executor(CountingExecutor())
 
     @classmethod
-    async def serve(cls, sock: socket.socket, loaded: list[Loaded], facts: dict[str, Any]) -> None:
-        """Serves until the connection ends."""
-        worker = cls(loaded, facts)
+    async def serve(
+        cls, sock: socket.socket, loaded: list[Loaded], init: dict[str, Any], embeddings: Any
+    ) -> None:
+        """Serves until the connection ends. ``embeddings``: what the store embeds with, if anything."""
+        worker = cls(loaded, init, embeddings)
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.create_unix_connection(lambda: worker.connection, sock=sock)
@@ -62,7 +66,8 @@ class Worker:
             if running := self.runs.get(fields["job"]):
                 running.let_go()
         elif kind == frames.ASK:
-            task = asyncio.create_task(answer(self, fields, blobs))
+            answering = embed if fields["kind"] == "embed" else answer
+            task = asyncio.create_task(answering(self, fields, blobs))
             self.questions.add(task)
             task.add_done_callback(self.questions.discard)
 

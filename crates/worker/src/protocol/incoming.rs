@@ -1,6 +1,6 @@
 //! Frames from workers, decoded.
 
-use agent_server_domain::ports::{Ending, StoreOp};
+use agent_server_domain::ports::{Ending, StoreIndex, StoreOp, StoreTtl};
 use agent_server_storage::{
     Map, Page, RawJson, ThreadId, Timestamp,
     checkpoints::{Blob, NewCheckpoint, SaverOp, TaskWrite, TaskWrites},
@@ -358,8 +358,11 @@ struct WireOp {
     #[serde(default)]
     key: String,
     value: Option<RawJson>,
+    index: Option<WireIndex>,
     ttl_minutes: Option<f64>,
+    refresh: Option<bool>,
     filter: Option<Map>,
+    query: Option<String>,
     prefix: Option<Pattern>,
     suffix: Option<Pattern>,
     max_depth: Option<u32>,
@@ -367,6 +370,14 @@ struct WireOp {
     limit: u32,
     #[serde(default)]
     offset: u32,
+}
+
+/// `false` or paths.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WireIndex {
+    Nothing(bool),
+    Paths(Vec<String>),
 }
 
 #[derive(Deserialize)]
@@ -380,14 +391,20 @@ enum OpKind {
 
 impl From<WireOp> for StoreOp {
     fn from(op: WireOp) -> Self {
-        let WireOp {
-            namespace, key, value, ttl_minutes, filter, prefix, suffix, max_depth, ..
-        } = op;
+        let WireOp { namespace, key, value, filter, query, prefix, suffix, max_depth, .. } = op;
+        let index = match op.index {
+            None | Some(WireIndex::Nothing(true)) => StoreIndex::Configured,
+            Some(WireIndex::Nothing(false)) => StoreIndex::Nothing,
+            Some(WireIndex::Paths(paths)) => StoreIndex::Paths(paths),
+        };
+        // The library has put the configured lifetime in where a put names none.
+        let ttl = op.ttl_minutes.map_or(StoreTtl::Never, StoreTtl::Minutes);
+        let refresh = op.refresh;
         let page = Page { limit: op.limit, offset: op.offset };
         match op.op {
-            OpKind::Get => Self::Get { namespace, key },
-            OpKind::Put => Self::Put { namespace, key, value, ttl_minutes },
-            OpKind::Search => Self::Search { prefix: namespace, filter, page },
+            OpKind::Get => Self::Get { namespace, key, refresh },
+            OpKind::Put => Self::Put { namespace, key, value, index, ttl },
+            OpKind::Search => Self::Search { prefix: namespace, filter, query, page, refresh },
             OpKind::Namespaces => {
                 let filter = NamespaceFilter { prefix, suffix, max_depth };
                 Self::ListNamespaces { filter, page }

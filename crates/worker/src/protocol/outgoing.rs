@@ -3,13 +3,14 @@
 use agent_server_domain::{
     Error,
     auth::{Credentials, Event, User},
-    ports::{Question, RunOrder, StoreAnswer, Xray},
+    ports::{EmbedOrder, Question, RunOrder, StoreAnswer, Xray},
 };
 use agent_server_storage::{Map, checkpoints::CheckpointTuple, store::Item};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::kind;
+use crate::options::StoreSpec;
 
 /// First frame to a worker.
 #[derive(Debug, Serialize)]
@@ -26,6 +27,8 @@ pub(crate) struct Init<'a> {
     pub(crate) auth: Option<&'a str>,
     /// Metadata of all runs.
     pub(crate) facts: &'a [(String, String)],
+    /// What graphs see of the settings of the store.
+    pub(crate) store: &'a StoreSpec,
     /// Whether it shall fork workers, if it can.
     pub(crate) template: bool,
 }
@@ -176,50 +179,42 @@ pub(crate) fn tuple_reply(id: u64, found: Option<&CheckpointTuple>) -> Vec<u8> {
     frame(kind::REPLY, &header, bytes.into_iter().flatten())
 }
 
-/// Answers a `store`, or with no answers a `flush`.
+/// Answers a `store`, or with no answers a `flush`. Values of items are blobs, in the order of the items.
 pub(crate) fn stored(id: u64, answers: &[StoreAnswer]) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Reply<'a> {
-        id: u64,
-        error: (),
-        answers: Vec<WireAnswer<'a>>,
+    let mut values: Vec<&[u8]> = Vec::new();
+    let mut heads = Vec::with_capacity(answers.len());
+    for answer in answers {
+        let mut head = |item, score| item_head(item, score, &mut values);
+        heads.push(match answer {
+            StoreAnswer::Done | StoreAnswer::Item(None) => Value::Null,
+            StoreAnswer::Item(Some(item)) => head(item, None),
+            StoreAnswer::Items(found) => {
+                found.iter().map(|found| head(&found.item, found.score)).collect()
+            }
+            StoreAnswer::Namespaces(namespaces) => json!(namespaces),
+        });
     }
-    #[derive(Serialize)]
-    #[serde(untagged)]
-    enum WireAnswer<'a> {
-        Null,
-        Item(WireItem<'a>),
-        Items(Vec<WireItem<'a>>),
-        Namespaces(&'a [Vec<String>]),
-    }
-    #[derive(Serialize)]
-    struct WireItem<'a> {
-        namespace: &'a [String],
-        key: &'a str,
-        value: &'a agent_server_storage::RawJson,
-        created_at: String,
-        updated_at: String,
-    }
-    fn item(item: &Item) -> WireItem<'_> {
-        WireItem {
-            namespace: &item.namespace,
-            key: &item.key,
-            value: &item.value,
-            // With offset, as every Python version reads it.
-            created_at: item.created_at.to_rfc3339(),
-            updated_at: item.updated_at.to_rfc3339(),
-        }
-    }
-    let answers = answers
-        .iter()
-        .map(|answer| match answer {
-            StoreAnswer::Done | StoreAnswer::Item(None) => WireAnswer::Null,
-            StoreAnswer::Item(Some(found)) => WireAnswer::Item(item(found)),
-            StoreAnswer::Items(items) => WireAnswer::Items(items.iter().map(item).collect()),
-            StoreAnswer::Namespaces(namespaces) => WireAnswer::Namespaces(namespaces),
-        })
-        .collect();
-    frame(kind::REPLY, &Reply { id, error: (), answers }, [])
+    frame(kind::REPLY, &json!({"id": id, "error": null, "answers": heads}), values)
+}
+
+/// An item without its value, which goes to the others.
+fn item_head<'a>(item: &'a Item, score: Option<f64>, values: &mut Vec<&'a [u8]>) -> Value {
+    values.push(item.value.get().as_bytes());
+    // Times with offset, as every Python version reads them.
+    json!({
+        "namespace": item.namespace,
+        "key": item.key,
+        "created_at": item.created_at.to_rfc3339(),
+        "updated_at": item.updated_at.to_rfc3339(),
+        "score": score,
+    })
+}
+
+/// Asks for vectors.
+pub(crate) fn embed(job: u64, order: &EmbedOrder) -> Vec<u8> {
+    let paths: Vec<_> = order.values.iter().map(|(_, paths)| paths).collect();
+    let header = json!({"job": job, "graph": null, "kind": "embed", "paths": paths, "queries": order.queries});
+    frame(kind::ASK, &header, order.values.iter().map(|(value, _)| value.get().as_bytes()))
 }
 
 /// Tells a worker that its request failed.

@@ -10,7 +10,7 @@ use agent_server_storage::{
     ThreadId, Timestamp,
     checkpoints::{Blob, CheckpointTuple, NewCheckpoint, SaverOp, TaskWrite},
     runs::Lease,
-    store::{Item, Namespace},
+    store::{Found, Item, Namespace},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -147,7 +147,7 @@ impl Sink {
     fn store_one(&self, op: StoreOp) -> StoreAnswer {
         let mut items = self.items.lock();
         match op {
-            StoreOp::Get { namespace, key } => {
+            StoreOp::Get { namespace, key, .. } => {
                 StoreAnswer::Item(items.get(&(namespace, key)).cloned())
             }
             StoreOp::Put { namespace, key, value, .. } => {
@@ -156,8 +156,9 @@ impl Sink {
                     None => drop(items.remove(&at)),
                     Some(value) => {
                         let created_at = Timestamp::UNIX_EPOCH;
+                        let updated_at = created_at;
                         let item =
-                            Item { namespace, key, value, created_at, updated_at: created_at };
+                            Item { namespace, key, value, created_at, updated_at, ttl: None };
                         items.insert(at, item);
                     }
                 }
@@ -167,7 +168,7 @@ impl Sink {
                 items
                     .values()
                     .filter(|item| item.namespace.starts_with(&prefix))
-                    .cloned()
+                    .map(|item| Found { item: item.clone(), score: None })
                     .collect(),
             ),
             StoreOp::ListNamespaces { .. } => {
