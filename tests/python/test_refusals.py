@@ -168,15 +168,12 @@ async def test_a_wrong_selection_is_422(http, thread):
 @pytest.mark.parametrize(
     ("method", "path", "body", "name"),
     [
-        ("GET", "/assistants/{assistant}/subgraphs", None, "get_assistant_subgraphs"),
-        ("POST", "/assistants/{assistant}/versions", {}, "get_assistant_versions"),
-        ("POST", "/assistants/{assistant}/latest", {"version": 1}, "set_latest_assistant_version"),
-        ("POST", "/runs/crons", {"assistant_id": "simple", "schedule": "* * * * *"}, "create_cron"),
-        ("POST", "/runs/crons/search", {}, "search_crons"),
+        ("POST", "/threads/{thread}/commands", {"id": 1, "method": "run.start"}, "send_thread_command"),
+        ("POST", "/threads/{thread}/stream/events", {"channels": ["values"]}, "stream_thread_events"),
     ],
 )
 async def test_an_operation_of_a_later_version_says_so(http, thread, method, path, body, name):
-    path = path.format(thread=thread, assistant="5e0f6b46-d00f-5af4-87dc-ea2105ff526d")
+    path = path.format(thread=thread)
     answer = await http.request(method, path, json=body)
     assert answer.status_code == 501
     detail = answer.json()["detail"]

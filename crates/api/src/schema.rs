@@ -28,21 +28,23 @@ pub(crate) fn standalone(document: &Value, component: &str) -> Value {
     if let Some(root) = root.as_object_mut() {
         root.insert("components".to_owned(), json!({ "schemas": needed }));
     }
-    drop_open_ends(&mut root);
+    keep_required(&mut root);
     root.sort_all_objects();
     root
 }
 
-/// Removes `additionalProperties: true`, which says nothing, but makes the validator (jsonschema 0.44.1) forget `required`.
-fn drop_open_ends(schema: &mut Value) {
+/// Keeps the validator (jsonschema 0.44.1) from forgetting `required`: of two names beside fifteen properties or more, neither
+/// of its two ways to check them feels responsible. Patterns, even none, lead it past that.
+fn keep_required(schema: &mut Value) {
     match schema {
         Value::Object(keywords) => {
-            if keywords.get("additionalProperties") == Some(&Value::Bool(true)) {
-                keywords.shift_remove("additionalProperties");
+            if keywords.get("required").and_then(Value::as_array).is_some_and(|all| all.len() == 2)
+            {
+                keywords.entry("patternProperties").or_insert_with(|| json!({}));
             }
-            keywords.values_mut().for_each(drop_open_ends);
+            keywords.values_mut().for_each(keep_required);
         }
-        Value::Array(values) => values.iter_mut().for_each(drop_open_ends),
+        Value::Array(values) => values.iter_mut().for_each(keep_required),
         _ => {}
     }
 }

@@ -29,7 +29,7 @@ async fn violations_are_worded_like_upstream() {
         "\"assistant_id\" is a required property\n\nFailed validating \"required\" in schema\n\nOn instance:\n    {\"input\":{\"a\":[2],\"b\":1}}",
     )
     .await;
-    // Its schema says that other fields are welcome.
+    // Two fields are required, and there are many others.
     refused(
         "POST /runs/crons",
         "{}",
