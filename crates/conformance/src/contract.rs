@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{answer::Answer, events};
 
 /// Headers that the document describes as absent in some answers.
-const CONDITIONAL: [&str; 1] = ["X-Pagination-Next"];
+const CONDITIONAL: [&str; 2] = ["X-Pagination-Next", "Mcp-Session-Id"];
 
 /// The document's schemas, compiled as they are needed.
 #[derive(Default)]
