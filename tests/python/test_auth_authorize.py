@@ -320,3 +320,19 @@ async def test_a_graph_is_made_for_its_user(alice, auth):
     async with auth.http("root") as root:
         drawn = (await root.get(f"/assistants/{assistant}/graph")).json()
         assert [node["id"] for node in drawn["nodes"]] == ["__start__", "root", "__end__"]
+
+
+async def test_what_nobody_can_read_nobody_can_decide_about(auth):
+    """Numbers that are too large and halves of surrogate pairs are JSON, and no values."""
+    bodies = [
+        ("POST", "/runs", '{"assistant_id": "simple", "input": %s}'),
+        ("POST", "/runs/wait", '{"assistant_id": "simple", "command": {"resume": %s}}'),
+        ("POST", "/runs/crons", '{"assistant_id": "simple", "schedule": "0 0 1 1 *", "input": %s}'),
+        ("PATCH", "/runs/crons/00000000-0000-4000-8000-000000000000", '{"input": %s}'),
+    ]
+    async with auth.http("alice") as http:
+        for method, path, body in bodies:
+            for odd in ('{"n": 1e999}', r'{"s": "\ud800"}'):
+                answer = await http.request(method, path, content=body % odd)
+                assert answer.status_code == 422, (path, odd, answer.text)
+                assert answer.json()["detail"].startswith("Invalid"), answer.text

@@ -10,9 +10,9 @@ use agent_server_domain::{
         crons::{Cron, Filter, OnRunCompleted, SortBy},
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Access, Api, Result, allowed, body_id, context, page, pagination};
+use super::{Access, Api, Result, allowed, body_id, context, page, pagination, readable};
 use crate::convert;
 
 impl Crons for Api {
@@ -140,11 +140,15 @@ impl Crons for Api {
         };
         let id = CronId::from(path.cron_id);
         let mut access = Access::of(&cx);
+        let payload = match access.is_decided() {
+            true => readable(&patch.payload)?,
+            false => Value::Null,
+        };
         let value = || {
             json!({
                 "cron_id": id, "schedule": patch.schedule, "end_time": patch.end_time,
                 "enabled": patch.enabled, "on_run_completed": patch.on_run_completed.map(OnRunCompleted::as_str),
-                "metadata": patch.metadata, "payload": patch.payload,
+                "metadata": patch.metadata, "payload": payload,
             })
         };
         let mut changed = access.ask(Event::CRONS_UPDATE, value).await?;
@@ -169,9 +173,10 @@ impl Api {
             let id = self.domain.new_cron_id();
             new.cron_id = Some(id);
             let user = access.user_id().to_owned();
+            let payload = readable(&new.payload)?;
             let value = || {
                 json!({
-                    "payload": new.payload, "schedule": new.schedule, "cron_id": id,
+                    "payload": payload, "schedule": new.schedule, "cron_id": id,
                     "thread_id": new.thread_id, "user_id": user, "end_time": new.end_time,
                     "metadata": new.metadata,
                 })

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::{
     Options,
-    auth::{Access, allowed},
+    auth::{Access, allowed, readable},
     error::{Error, invalid},
 };
 

@@ -9,7 +9,7 @@ use agent_server_domain::{
 };
 use serde_json::{Value, json};
 
-use super::{Access, Api, Result};
+use super::{Access, Api, Result, readable};
 
 /// What the client does with the run's events.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,8 @@ impl Api {
             let assistant = self.domain.resolve_assistant(&request.assistant_id)?;
             let run = self.domain.new_run_id();
             request.run_id = Some(run);
+            let input = request.input.as_ref().map(readable).transpose()?;
+            let command = request.command.as_ref().map(readable).transpose()?;
             let value = || {
                 json!({
                     "thread_id": thread, "assistant_id": assistant, "run_id": run, "status": "pending",
@@ -49,7 +51,7 @@ impl Api {
                     "if_not_exists": if request.create_thread { "create" } else { "reject" },
                     "after_seconds": request.after_seconds,
                     "kwargs": {
-                        "input": request.input, "command": request.command, "config": request.config,
+                        "input": input, "command": command, "config": request.config,
                         "context": request.context, "stream_mode": request.stream_mode,
                         "interrupt_before": request.interrupt_before,
                         "interrupt_after": request.interrupt_after, "webhook": request.webhook,

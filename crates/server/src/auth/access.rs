@@ -6,13 +6,13 @@ use agent_server_api::Context;
 use agent_server_domain::{
     Caller,
     auth::{Allowed, Authorizer, Event, Refusal, User},
-    storage::Map,
+    storage::{Map, RawJson},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Identity;
-use crate::error::Error;
+use crate::error::{Error, invalid};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -105,6 +105,12 @@ impl Access {
     pub(crate) fn into_caller(self) -> Caller {
         self.caller
     }
+}
+
+/// Raw JSON for those who decide. Its text is JSON by then, but may hold what no value can (half a surrogate pair, a number
+/// that is too large): that is refused, for nobody could decide about it.
+pub(crate) fn readable(json: &RawJson) -> Result<Value> {
+    json.parse().map_err(|error| invalid(format!("Invalid value in request body: {error}")))
 }
 
 fn refused(refusal: Refusal) -> Error {
