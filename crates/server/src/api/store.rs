@@ -92,13 +92,13 @@ impl Store for Api {
     }
 
     async fn get_item(&self, cx: Context, query: GetItemQuery) -> Result<GetItemResponse> {
+        let namespace: Vec<_> =
+            query.namespace.unwrap_or_default().split('.').map(str::to_owned).collect();
+        check_labels(&namespace)?;
         let Some(key) = query.key.filter(|key| !key.is_empty()) else {
             let error = types::ErrorMessage { error: "Key is required".into() };
             return Ok(GetItemResponse::BadRequest(error.into()));
         };
-        let namespace: Vec<_> =
-            query.namespace.unwrap_or_default().split('.').map(str::to_owned).collect();
-        check_labels(&namespace)?;
         let mut access = Access::of(&cx);
         let event =
             || json!({"namespace": namespace, "key": key, "refresh_ttl": query.refresh_ttl});
