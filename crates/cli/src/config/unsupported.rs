@@ -104,6 +104,6 @@ mod tests {
     fn additions_are_warnings_everywhere() {
         let project = project(&json!({"http": {"app": "./app.py:app", "disable_mcp": true}}));
         let env = Env::from_pairs([("POSTGRES_URI".into(), "postgres://x".into())]);
-        assert_eq!(check(Mode::Serve, false, &project, &env).unwrap().len(), 3);
+        assert_eq!(check(Mode::Serve, false, &project, &env).unwrap().len(), 2);
     }
 }

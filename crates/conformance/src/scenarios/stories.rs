@@ -39,6 +39,40 @@ pub(super) async fn session_of_tools(stage: Stage<'_>) -> Result<Told> {
     Ok(Told::Send(stage.plain.header("Mcp-Session-Id", new_id())))
 }
 
+/// A message that JSON knows and the protocol does not.
+pub(super) async fn no_message(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Send(stage.plain.body(json!({ "no": "message" }))))
+}
+
+pub(super) async fn card_of_no_id(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Send(stage.plain.path("assistant_id", "no-id")))
+}
+
+pub(super) async fn cron_that_never_fires(stage: Stage<'_>) -> Result<Told> {
+    let never = json!({ "schedule": "0 0 30 2 *" });
+    Ok(Told::Refused(stage.plain.with(never), "failed to find next date".to_owned()))
+}
+
+pub(super) async fn cron_of_unknown_assistant(stage: Stage<'_>) -> Result<Told> {
+    let id = new_id();
+    let detail = format!("Assistant '{id}' not found");
+    Ok(Told::Refused(stage.plain.with(json!({ "assistant_id": id })), detail))
+}
+
+pub(super) async fn patch_of_nothing(stage: Stage<'_>) -> Result<Told> {
+    Ok(Told::Refused(stage.plain.body(json!({})), "Request body cannot be empty".to_owned()))
+}
+
+pub(super) async fn item_without_namespace(stage: Stage<'_>) -> Result<Told> {
+    let nowhere = json!({ "namespace": [] });
+    Ok(Told::Refused(stage.plain.with(nowhere), "Namespace cannot be empty.".to_owned()))
+}
+
+pub(super) async fn search_with_unknown_operator(stage: Stage<'_>) -> Result<Told> {
+    let odd = json!({ "filter": { "a": { "$odd": 1 } } });
+    Ok(Told::Refused(stage.plain.with(odd), "Unsupported operator: $odd".to_owned()))
+}
+
 pub(super) async fn agent_card(stage: Stage<'_>) -> Result<Told> {
     let made = json!({ "graph_id": stage.session.graph_id });
     let made = Request::to("create_assistant")?.body(made);
