@@ -7,13 +7,19 @@ use tokio::sync::Notify;
 
 use crate::{Domain, Result};
 
-/// Pause after a step that failed, which storage did.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Pause after a step that failed where storage did, and others wait for it.
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 impl Domain {
-    /// Takes `step` at once, whenever `wake` is notified, and at the time that the last one returned, until shutdown.
-    pub(crate) async fn on_time<F>(&self, wake: &Notify, work: &str, step: impl Fn() -> F)
-    where
+    /// Takes `step` at once, whenever `wake` is notified, at the time that the last one returned, and `pause` after one that
+    /// failed, until shutdown.
+    pub(crate) async fn on_time<F>(
+        &self,
+        wake: &Notify,
+        work: &str,
+        pause: Duration,
+        step: impl Fn() -> F,
+    ) where
         F: Future<Output = Result<Option<Timestamp>>>,
     {
         while !self.0.shutdown.is_cancelled() {
@@ -21,7 +27,7 @@ impl Domain {
                 Ok(next) => next.map(|at| (at - self.now()).to_std().unwrap_or_default()),
                 Err(error) => {
                     tracing::error!(%error, "{work} failed");
-                    Some(PAUSE)
+                    Some(pause)
                 }
             };
             let due = async {

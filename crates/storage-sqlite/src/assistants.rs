@@ -15,8 +15,20 @@ use crate::{
 const COLUMNS: &str = "assistant_id, graph_id, name, description, version, created_at, updated_at, metadata, config, \
                        context";
 
+/// The same columns of a version, which has not changed since it was made.
+const VERSION_COLUMNS: &str = "assistant_id, graph_id, name, description, version, created_at, created_at, metadata, config, \
+                               context";
+
 fn assistant(row: &Row<'_>) -> Result<Assistant> {
-    let fields = Fields::new("assistant", row);
+    read("assistant", row)
+}
+
+fn version(row: &Row<'_>) -> Result<Assistant> {
+    read("assistant_version", row)
+}
+
+fn read(table: &'static str, row: &Row<'_>) -> Result<Assistant> {
+    let fields = Fields::new(table, row);
     Ok(Assistant {
         assistant_id: fields.uuid(0)?.into(),
         graph_id: fields.text(1)?,
@@ -28,25 +40,6 @@ fn assistant(row: &Row<'_>) -> Result<Assistant> {
         metadata: fields.map(7)?,
         config: fields.map(8)?,
         context: fields.map(9)?,
-    })
-}
-
-const VERSION_COLUMNS: &str =
-    "assistant_id, graph_id, name, description, version, created_at, metadata, config, context";
-
-fn version(row: &Row<'_>) -> Result<Assistant> {
-    let fields = Fields::new("assistant_version", row);
-    Ok(Assistant {
-        assistant_id: fields.uuid(0)?.into(),
-        graph_id: fields.text(1)?,
-        name: fields.text(2)?,
-        description: fields.get(3)?,
-        version: fields.get(4)?,
-        created_at: fields.time(5)?,
-        updated_at: fields.time(5)?,
-        metadata: fields.map(6)?,
-        config: fields.map(7)?,
-        context: fields.map(8)?,
     })
 }
 

@@ -146,8 +146,7 @@ impl Domain {
             updated_at: now,
         };
         let (caller, no_assistant, graphs) = (caller.clone(), no_assistant(), self.graphs());
-        let is_default =
-            graphs.iter().any(|graph| default_assistant_id(&graph.graph_id) == assistant_id);
+        let is_default = self.is_default(assistant_id);
         let cron = self
             .storage()
             .write(move |tx| {

@@ -20,12 +20,10 @@ use tokio::{
 };
 
 use super::{payload, schedule::Schedule};
-use crate::{Caller, Domain, Error, Result, auth::User, runs::Target};
+use crate::{Caller, Domain, Error, Result, auth::User, runs::Target, timer::PAUSE};
 
 /// Crons that are read at once; others that are due follow when these have fired.
 const ROUND: u32 = 500;
-/// How long storage is left alone after it failed.
-const PAUSE: Duration = Duration::from_secs(1);
 /// Longest sleep. Timers do not see that somebody sets the clock, or that the machine slept.
 const LOOK: Duration = Duration::from_secs(60);
 /// How long a slot is remembered after it was fired for, hours: longer than clocks are put back.

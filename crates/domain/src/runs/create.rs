@@ -93,10 +93,8 @@ impl Domain {
         target: Target,
         request: RunRequest,
     ) -> Result<Created> {
-        match self.create_one(caller, target, request, None).await? {
-            Outcome::New(mut created) => Ok(created.pop().expect("one was asked for")),
-            Outcome::Known(_) => unreachable!("nothing is known without a key"),
-        }
+        let created = self.create_run_if(caller, target, request, |_, _| Ok(true)).await?;
+        Ok(created.expect("nothing was against it"))
     }
 
     /// Creates a run if `mark` agrees, which is asked in the transaction of the run and may write in it what has to be

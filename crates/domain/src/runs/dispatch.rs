@@ -1,7 +1,5 @@
 //! Giving pending runs to hosts: pushed by every change that may let one start, never polled.
 
-use std::time::Duration;
-
 use agent_server_storage::{
     Cost, ReadTx, Scope, Timestamp, WriteTx,
     runs::{Lease, Run, RunStatus},
@@ -12,6 +10,7 @@ use crate::{
     Domain, Error, Result,
     measure::{self, Repair},
     ports::{Ending, GraphInfo, GraphStatus, Outcome, RunOrder},
+    timer::PAUSE,
 };
 
 /// Most runs looked at per round; the next round follows at once while something was started.
@@ -117,27 +116,7 @@ impl Domain {
 
     /// Starts what can be started whenever something changed, until shutdown.
     pub(crate) async fn dispatch_loop(&self) {
-        while !self.0.shutdown.is_cancelled() {
-            let wait = match self.dispatch().await {
-                Ok(next) => next.map(|at| (at - self.now()).to_std().unwrap_or_default()),
-                Err(error) => {
-                    // Storage is in trouble.
-                    tracing::error!(%error, "pending runs could not be dispatched");
-                    Some(Duration::from_secs(1))
-                }
-            };
-            let due = async {
-                match wait {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.0.shutdown.cancelled() => return,
-                () = self.0.wake.notified() => {}
-                () = due => {}
-            }
-        }
+        self.on_time(&self.0.wake, "the dispatch of pending runs", PAUSE, || self.dispatch()).await;
     }
 
     /// Starts what there is room for. Returns when the next delayed run becomes due, if there is one.

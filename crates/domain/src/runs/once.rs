@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use tokio::sync::Notify;
 
 use super::{Created, Joined, Target, kwargs::RunRequest};
-use crate::{Caller, Domain, Error, Result};
+use crate::{Caller, Domain, Error, Result, timer::PAUSE};
 
 /// How long a key counts.
 const KEEP: TimeDelta = TimeDelta::hours(24);
@@ -143,7 +143,7 @@ impl Domain {
     /// Removes keys when they have expired, until shutdown.
     pub(crate) async fn keys_loop(&self) {
         let nobody = Notify::new();
-        self.on_time(&nobody, "the removal of idempotency keys", || self.sweep_keys()).await;
+        self.on_time(&nobody, "the removal of idempotency keys", PAUSE, || self.sweep_keys()).await;
     }
 
     async fn sweep_keys(&self) -> Result<Option<Timestamp>> {

@@ -14,10 +14,7 @@ use super::{
     row::{self, Ended},
     vanishes,
 };
-use crate::{Domain, Result, webhooks::Outbox};
-
-/// How long storage is left alone after it failed.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::{Domain, Result, timer::PAUSE, webhooks::Outbox};
 
 /// Ends a run that is still in the attempt of the lease; `None` if it is not, and nothing changes.
 fn expire(

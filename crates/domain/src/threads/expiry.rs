@@ -65,26 +65,8 @@ impl Domain {
     /// Ends lifetimes when they are over, until shutdown. Sleeps until the next can end; a lifetime that is given to a
     /// thread wakes it.
     pub(crate) async fn expiry_loop(&self) {
-        while !self.0.shutdown.is_cancelled() {
-            let wait = match self.end_lifetimes().await {
-                Ok(next) => next.map(|at| (at - self.now()).to_std().unwrap_or_default()),
-                Err(error) => {
-                    tracing::error!(%error, "threads could not be cleared up at the end of their lifetime");
-                    Some(PAUSE)
-                }
-            };
-            let due = async {
-                match wait {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.0.shutdown.cancelled() => return,
-                () = self.0.lifetimes.notified() => {}
-                () = due => {}
-            }
-        }
+        let work = "the clearing up of threads at the end of their lifetime";
+        self.on_time(&self.0.lifetimes, work, PAUSE, || self.end_lifetimes()).await;
     }
 
     /// Ends what is over. Returns when the next lifetime can end.

@@ -3,7 +3,7 @@
 //!
 //! Source: reference/auth-webhooks-encryption.md, 4.3.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use agent_server_storage::{
     Cost, RunId, Timestamp,
@@ -17,6 +17,7 @@ use super::Outbox;
 use crate::{
     Domain, Error, Result,
     ports::{WebhookCall, WebhookFailure, Webhooks},
+    timer::PAUSE,
 };
 
 /// Tries of one delivery.
@@ -29,8 +30,6 @@ const PER_HOST: usize = 4;
 const AT_ONCE: usize = 256;
 /// How long deliveries that are settled can be looked at and repeated.
 const KEEP: TimeDelta = TimeDelta::days(3);
-/// How long storage is left alone after it failed.
-const STORAGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the deliveries in progress need.
 #[derive(Default)]
@@ -112,7 +111,7 @@ impl Domain {
     pub(crate) async fn delivery_loop(&self) {
         let Some(sender) = self.0.options.webhooks.sender.clone() else { return };
         let step = || self.deliver_due(&sender);
-        self.on_time(&self.0.courier.wake, "the delivery of webhooks", step).await;
+        self.on_time(&self.0.courier.wake, "the delivery of webhooks", PAUSE, step).await;
     }
 
     /// Begins what is due. Returns when the next delivery is due, or the oldest is not kept any longer.
@@ -167,7 +166,7 @@ impl Domain {
             Ok(None) => return,
             Err(error) => {
                 tracing::error!(%error, %run_id, "what a webhook is to send could not be read");
-                return tokio::time::sleep(STORAGE_PAUSE).await;
+                return tokio::time::sleep(PAUSE).await;
             }
         };
         let jitter = f64::from(self.0.ids.random().as_bytes()[0]) / 255.0;
@@ -192,7 +191,7 @@ impl Domain {
                 // Made again at the next start at the latest, and not before: it was made.
                 Err(error) => tracing::error!(%error, %run_id, "a delivery could not be noted"),
             }
-            tokio::time::sleep(STORAGE_PAUSE).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
