@@ -1,34 +1,30 @@
-//! Creating a run: everything is decided and committed in one transaction, together with the thread's new status and,
-//! where a slot is free, the claim. Only then is anything done.
+//! Creating a run: everything is decided (`plan`) and committed in one transaction, together with the thread's new status
+//! and, where a slot is free, the claim. Only then is anything done.
 
 use std::sync::Arc;
 
 use agent_server_storage::{
-    AssistantId, Cost, RawJson, ReadTx, RunId, Scope, ThreadId, Timestamp, WriteTx,
-    assistants::Assistant,
-    runs::{Lease, MultitaskStrategy, Run, RunStatus},
-    threads::{Changes, Columns, Thread, ThreadStatus, Ttl},
+    AssistantId, Cost, RawJson, RunId, ThreadId, Timestamp, WriteTx,
+    runs::{MultitaskStrategy, Run},
+    threads::Columns,
 };
 use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::{
-    cancel::{CancelAction, Cancelled},
-    kwargs::{self, Facts, RunRequest},
+    cancel::CancelAction,
+    kwargs::{self, RunRequest},
     once::{Outcome, Stored},
+    plan::{Plan, missing, runnable},
     sink::Buffer,
 };
 use crate::{
     Caller, Domain, Error, Result,
-    assistants::{configurable, default_assistant_id, is_system, refuse_both},
+    assistants::{configurable, default_assistant_id, refuse_both},
     measure,
     ports::{RunOrder, Slot},
     stream::{From, Listener},
-    threads::fresh_thread,
-    webhooks::Outbox,
 };
-
-const BUSY: &str = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.";
 
 /// Which thread a run works on.
 #[derive(Clone, Copy, Debug)]
@@ -47,38 +43,10 @@ pub struct Created {
     pub listener: Listener,
 }
 
-/// A run as it will be created, before the transaction.
-struct Plan {
-    run_id: RunId,
-    thread_id: ThreadId,
-    stateless: bool,
-    assistant_id: AssistantId,
-    request: RunRequest,
-    caller: Caller,
-    /// Whether the assistant's id is that of a configured graph's default one.
-    is_default: bool,
-    now: Timestamp,
-    delay: TimeDelta,
-    /// The graph that a slot is reserved for.
-    slot_graph: Option<String>,
-    /// Lifetime of a thread that the run makes.
-    thread_ttl: Option<Ttl>,
-    /// The same where the thread is there for replays only.
-    replay_ttl: Ttl,
-}
-
 /// A plan with the slot that is reserved for it.
 struct Prepared {
     plan: Plan,
     slot: Option<Box<dyn Slot>>,
-}
-
-/// What the transaction decided.
-struct Decided {
-    run: Run,
-    /// Set when the run was claimed.
-    order: Option<RunOrder>,
-    cancelled: Vec<Cancelled>,
 }
 
 impl Domain {
@@ -384,150 +352,6 @@ fn resumes(request: &RunRequest) -> bool {
         Some(serde_json::Value::String(text)) => !text.is_empty(),
         Some(serde_json::Value::Array(items)) => !items.is_empty(),
         Some(serde_json::Value::Object(map)) => !map.is_empty(),
-    }
-}
-
-fn missing() -> Error {
-    Error::NotFound("Thread or assistant not found.".into())
-}
-
-/// The assistant, if it is there for the caller and its graph is configured.
-pub(crate) fn runnable(
-    tx: &(impl ReadTx + ?Sized),
-    caller: &Caller,
-    id: AssistantId,
-    is_default: bool,
-    known_graph: &dyn Fn(&str) -> bool,
-) -> Result<Option<Assistant>> {
-    // Those that the server made for its graphs may be run by everybody, although filters hide them.
-    let for_all = |assistant: &Assistant| is_default && is_system(assistant);
-    Ok(tx
-        .get_assistant(&Scope::server(), id)?
-        .filter(|found| for_all(found) || caller.assistants.allows(&found.metadata))
-        .filter(|assistant| known_graph(&assistant.graph_id)))
-}
-
-impl Plan {
-    /// Why runs end that this one interrupts or rolls back.
-    fn superseded(&self) -> String {
-        let strategy = self.request.multitask_strategy.as_str();
-        format!("superseded by run {} (multitask_strategy={strategy})", self.run_id)
-    }
-
-    /// The lease, if the run is claimed at once.
-    fn lease(&self) -> Lease {
-        Lease { run_id: self.run_id, thread_id: self.thread_id, attempt: 1 }
-    }
-
-    /// Whether the thread goes away with the run.
-    fn temporary(&self) -> bool {
-        self.stateless && !self.request.keep_thread
-    }
-
-    fn decide(
-        self,
-        tx: &dyn WriteTx,
-        known_graph: &dyn Fn(&str) -> bool,
-        outbox: &Outbox,
-    ) -> Result<Decided> {
-        let assistant =
-            runnable(tx, &self.caller, self.assistant_id, self.is_default, known_graph)?
-                .ok_or_else(missing)?;
-        let temporary = self.temporary();
-        let known = tx.get_thread(&self.caller.threads, self.thread_id, Columns::Header)?;
-        let is_new = known.is_none();
-        if is_new && !self.stateless && !self.request.create_thread {
-            return Err(missing());
-        }
-        let mut thread = known.unwrap_or_else(|| {
-            let thread = fresh_thread(self.thread_id, self.new_thread_metadata(), self.now);
-            let ttl = match (temporary, self.request.stream_resumable) {
-                (true, true) => Some(self.replay_ttl),
-                (true, false) => None,
-                (false, _) => self.thread_ttl,
-            };
-            Thread { ttl, ..thread }
-        });
-        let mut inflight = if is_new { vec![] } else { tx.inflight_runs(self.thread_id)? };
-        let mut cancelled = vec![];
-        if !inflight.is_empty() {
-            let action = match self.request.multitask_strategy {
-                MultitaskStrategy::Reject => return Err(Error::Conflict(BUSY.into())),
-                MultitaskStrategy::Enqueue => None,
-                MultitaskStrategy::Interrupt => Some(CancelAction::Interrupt),
-                MultitaskStrategy::Rollback => Some(CancelAction::Rollback),
-            };
-            if let Some(action) = action {
-                let reason = self.superseded();
-                for run in inflight.drain(..) {
-                    cancelled
-                        .push(super::cancel::decide(tx, outbox, run, action, &reason, self.now)?);
-                }
-                thread = tx
-                    .get_thread(&self.caller.threads, self.thread_id, Columns::Header)?
-                    .ok_or_else(missing)?;
-            }
-        }
-
-        let facts = Facts {
-            run_id: self.run_id,
-            caller: &self.caller,
-            now_millis: self.now.timestamp_millis(),
-            temporary,
-        };
-        let merged = kwargs::merge(&self.request, &assistant, &thread, facts);
-        let run = Run {
-            run_id: self.run_id,
-            thread_id: self.thread_id,
-            assistant_id: self.assistant_id,
-            graph_id: assistant.graph_id,
-            created_at: self.now + self.delay,
-            updated_at: self.now,
-            status: RunStatus::Pending,
-            metadata: merged.metadata,
-            kwargs: merged.kwargs,
-            multitask_strategy: self.request.multitask_strategy,
-            attempt: 0,
-            crashes: 0,
-            temporary,
-        };
-        if is_new {
-            thread.status = ThreadStatus::Busy;
-            thread.config = merged.thread_config;
-            thread.metadata = merged.thread_metadata;
-            match tx.insert_thread(&thread) {
-                // There, but of somebody else.
-                Err(agent_server_storage::Error::Duplicate(_)) => return Err(missing()),
-                other => other?,
-            }
-        } else {
-            let mut changes = Changes { status: Some(ThreadStatus::Busy), ..Default::default() };
-            if thread.status != ThreadStatus::Busy {
-                changes.updated_at = Some(self.now);
-                changes.config = Some(merged.thread_config);
-                changes.metadata = Some(merged.thread_metadata);
-            }
-            tx.update_thread(&Scope::server(), self.thread_id, &changes)?;
-        }
-
-        let mut order = None;
-        let mut stored = run.clone();
-        // Earlier runs of the thread go first; a delayed run is behind one that is due.
-        let first = inflight.iter().all(|other| other.created_at > run.created_at);
-        let has_slot = self.slot_graph.as_ref() == Some(&run.graph_id);
-        if has_slot && first && inflight.iter().all(|other| other.status == RunStatus::Pending) {
-            stored.status = RunStatus::Running;
-            stored.attempt = self.lease().attempt;
-            order = Some(super::dispatch::order(tx, &stored, is_new)?);
-        }
-        tx.insert_run(&stored)?;
-        Ok(Decided { run, order, cancelled })
-    }
-
-    fn new_thread_metadata(&self) -> agent_server_storage::Map {
-        let config = self.request.config.get("metadata").and_then(|value| value.as_object());
-        let config = config.cloned().unwrap_or_default();
-        crate::assistants::merged(config, &self.request.metadata)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs: create, get, list, delete; how they are queued, executed, ended and cancelled.
 //!
-//! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it (with a key of `once` only
-//! once), `dispatch` gives it to a host, `sink` takes what comes back, `end` commits how it ended, `row` what the thread
+//! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it as `plan` decides (with a key of
+//! `once` only once), `dispatch` gives it to a host, `sink` takes what comes back, `end` commits how it ended, `row` what the thread
 //! shows then, `apart` knows which attempts get a process of their own, `cancel` and `timeout` end it before its graph has
 //! (`early`), `stop` lets it go when the server stops, [`result`] tells who waits.
 //!
@@ -15,6 +15,7 @@ mod early;
 mod end;
 pub mod kwargs;
 mod once;
+mod plan;
 pub mod result;
 mod row;
 mod sink;
@@ -35,9 +36,9 @@ use crate::{
 
 pub(crate) use apart::Apart;
 pub use cancel::{CancelAction, Selection};
-pub(crate) use create::runnable;
 pub use create::{Created, Target};
 pub use once::Once;
+pub(crate) use plan::runnable;
 pub(crate) use sink::Buffers;
 pub(crate) use sink::Sink;
 
