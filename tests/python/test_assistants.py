@@ -113,7 +113,7 @@ async def test_an_unknown_graph_is_named_together_with_the_known_ones(http):
     answer = await http.post("/assistants", json={"graph_id": "nope"})
     assert answer.status_code == 404
     detail = answer.json()["detail"]
-    assert detail.startswith("Graph 'nope' not found. Expected one of: ['agent', 'approval', 'async_factory', ")
+    assert detail.startswith("Graph 'nope' not found. Expected one of: ['agent', 'approval', 'asks', 'async_factory', ")
 
 
 async def test_update_merges_metadata_and_replaces_config(client, mine, names):

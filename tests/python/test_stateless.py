@@ -108,3 +108,11 @@ async def test_many_stateless_runs_at_once(client):
         *(client.runs.wait(None, "counter", input={"count": 0, "limit": n}) for n in range(1, 21))
     )
     assert states == [{"count": n, "limit": n} for n in range(1, 21)]
+
+
+async def test_many_runs_of_an_assistant_of_ones_own_all_end(client):
+    """No slot is kept for them: the queue gives each to a worker, as soon as it is committed."""
+    own = (await client.assistants.create("simple"))["assistant_id"]
+    for _ in range(5):
+        states = await asyncio.gather(*(client.runs.wait(None, own, input={"foo": "x"}) for _ in range(16)))
+        assert states == [DONE] * 16

@@ -1,7 +1,7 @@
 //! JSON Web Tokens of one issuer, as identity providers give them to people and programs.
 //!
-//! A request's way: [`token`] takes the token apart, `keys` finds the public key that it names, the library checks the
-//! signature, [`claims`] judges what was signed. Public keys come from a file or from the issuer (`remote`).
+//! A request's way: `token` takes the token apart, `keys` finds the public key that it names, the library checks the
+//! signature, `claims` judges what was signed. Public keys come from a file or from the issuer (`remote`).
 //!
 //! Only public-key algorithms exist here. So there is nothing that could be confused: no `none`, and no HMAC whose secret
 //! would be a published key.

@@ -58,7 +58,7 @@ pub(super) fn id(text: &str) -> Option<&str> {
     right.then_some(id)
 }
 
-/// What is kept of a key. There is no `==` on purpose: [`Digest::is_of`] is the only comparison, and takes the same time
+/// What is kept of a key. There is no `==` on purpose: `is_of` is the only comparison, and takes the same time
 /// wherever two digests differ.
 #[derive(Clone)]
 pub struct Digest([u8; digest::SHA256_OUTPUT_LEN]);

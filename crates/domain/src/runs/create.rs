@@ -264,8 +264,10 @@ impl Domain {
             .await;
         let is_created = matches!(&committed, Ok((Ok(decided), _)) if !decided.is_empty());
         if !is_created {
-            for (lease, _) in &listeners {
-                self.0.buffers.close(*lease);
+            for ((lease, _), room) in listeners.iter().zip(&rooms) {
+                if let Some((_, buffer)) = room {
+                    self.0.buffers.take_back(*lease, buffer);
+                }
                 self.0.streams.discard(lease.run_id);
             }
         }
@@ -290,8 +292,10 @@ impl Domain {
                     self.launch(slot, order, &buffer, decided.run.created_at);
                 }
                 (_, room) => {
-                    drop(room);
-                    self.0.buffers.close(lease);
+                    if let Some((slot, buffer)) = room {
+                        drop(slot);
+                        self.0.buffers.take_back(lease, &buffer);
+                    }
                     self.0.wake.notify_one();
                 }
             }

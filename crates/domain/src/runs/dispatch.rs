@@ -166,7 +166,7 @@ impl Domain {
         // Nobody waits for the flush: a claim that is lost with the power is made again by the next start.
         let claimed = self.storage().commit(move |tx| claim(tx, run, now)).await;
         let Ok((Some(order), _)) = claimed else {
-            self.0.buffers.close(lease);
+            self.0.buffers.take_back(lease, &buffer);
             return claimed.map(|_| Start::Late);
         };
         self.0.streams.open(lease.run_id, lease.thread_id, resumable);

@@ -118,7 +118,16 @@ impl Buffers {
         self.open.lock().remove(&lease)
     }
 
-    /// The same, and the lease was taken away.
+    /// Takes a buffer back whose lease was not claimed by who opened it. Somebody else may have opened one for the same
+    /// lease by now: that one stays.
+    pub(super) fn take_back(&self, lease: Lease, own: &Arc<Buffer>) {
+        let mut open = self.open.lock();
+        if open.get(&lease).is_some_and(|known| Arc::ptr_eq(known, own)) {
+            open.remove(&lease);
+        }
+    }
+
+    /// The same as [`Buffers::close`], and the lease was taken away.
     pub(super) fn revoke(&self, lease: Lease) -> Option<Arc<Buffer>> {
         let buffer = self.close(lease)?;
         buffer.revoked.store(true, Ordering::SeqCst);
