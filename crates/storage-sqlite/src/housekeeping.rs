@@ -15,8 +15,9 @@ use rusqlite::{Connection, hooks::Wal};
 
 use crate::{connection::PATIENCE, error::SqlResult, gaps::Gaps};
 
-/// Pages in the log from which it is moved into the file: the 16 MB that its file keeps.
-const LOG_PAGES: u32 = 4000;
+/// Pages in the log from which it is moved into the file: the usual 4 MB. More would write less, and leave the file behind where
+/// the disk becomes full.
+const LOG_PAGES: u32 = 1000;
 /// Pages in the log from which readers are waited for, because it never started over: 128 MB.
 const LOG_PAGES_MAX: u32 = 32_000;
 /// Free pages kept for reuse; a busy server frees and takes as many all the time.
