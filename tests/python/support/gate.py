@@ -57,7 +57,7 @@ class Gate:
         self.visitors.append(visitor)
         self.queue.put_nowait(visitor)
 
-    async def visitor(self, seconds: float = 15) -> Visitor:
+    async def visitor(self, seconds: float = 45) -> Visitor:
         """The next node that arrives."""
         try:
             async with asyncio.timeout(seconds):
