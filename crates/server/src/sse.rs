@@ -204,7 +204,7 @@ pub(crate) fn frames(frames: impl Frames, stop: CancellationToken) -> Body {
             biased;
             _ = heartbeat.tick() => Some(Bytes::from_static(b": heartbeat\r\n\r\n")),
             more = frames.next() => more?,
-            () = stop.cancelled() => return Err(broken_off()),
+            () = stop.cancelled() => return Err(broken_off().await),
         };
         Ok(bytes.map(|bytes| (bytes, (frames, heartbeat, stop))))
     }))

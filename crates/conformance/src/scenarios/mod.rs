@@ -154,6 +154,7 @@ pub(crate) const TABLE: &[Scenario] = &[
         Means::Unreachable("only the project can let agents name what it does not allow"),
     ),
     entry(&["get_agent_card", "get_well_known_agent_card"], 400, story!(card_of_no_id)),
+    entry(&["send_thread_command", "stream_thread_events"], 400, story!(no_message)),
     entry(&["create_cron", "create_thread_cron"], 400, story!(cron_that_never_fires)),
     entry(&["create_cron"], 404, story!(cron_of_unknown_assistant)),
     entry(&["patch_cron"], 400, story!(patch_of_nothing)),
