@@ -201,6 +201,8 @@ pub(crate) const TABLE: &[Scenario] = &[
             "wait_stateless_run",
             "create_run_batch",
             "cancel_runs",
+            "send_thread_command",
+            "stream_thread_events",
             "post_mcp",
             "post_a2a",
             "create_cron",

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     events::Event,
-    fixtures::{NOBODY, new_id, text},
+    fixtures::{new_id, text},
     names::Names,
     request::{Payload, Request},
     session::Session,
@@ -129,7 +129,7 @@ async fn commands_that_do_not_work_are_answered_with_200(session: &Session) -> R
         ("run.start", json!({}), "invalid_argument", "run.start requires an assistant_id."),
         (
             "run.start",
-            json!({ "assistant_id": NOBODY }),
+            json!({ "assistant_id": new_id() }),
             "unknown_error",
             "404: Thread or assistant not found.",
         ),

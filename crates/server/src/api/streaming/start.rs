@@ -243,7 +243,7 @@ mod tests {
             assert_eq!(refused(given), Failure::argument(text));
         }
         let read = responses(&params(json!({"interrupt_id": "i", "response": {"a": 1}})));
-        let read = read.ok().expect("read");
+        let read = read.expect("read");
         assert_eq!((&*read[0].interrupt_id, read[0].response.get()), ("i", r#"{"a":1}"#));
     }
 

@@ -302,20 +302,18 @@ impl Run {
     /// The lifecycle of a subgraph.
     fn lifecycle(&mut self, events: &mut Vec<ProtocolEvent>, namespace: Namespace, data: &Bytes) {
         let Ok(given) = serde_json::from_slice::<Value>(data) else { return };
-        let (event, graph_name) = (given["event"].as_str(), given["graph_name"].as_str());
-        match event {
-            Some("started") => {
-                // Another attempt comes by here again.
-                if self.announced.insert(namespace.clone()) {
-                    let name = graph_name.unwrap_or_default().to_owned();
-                    self.open.insert(namespace.clone(), name);
-                    events.push(self.sent("lifecycle", namespace, data.clone()));
-                }
-            }
-            Some(event) if self.open.remove(&namespace).is_some() => {
+        let Some(event) = given["event"].as_str() else { return };
+        if event != "started" {
+            if self.open.remove(&namespace).is_some() {
                 events.push(self.ended(namespace, event, &given));
             }
-            _ => {}
+            return;
+        }
+        // Another attempt comes by here again.
+        if self.announced.insert(namespace.clone()) {
+            let name = given["graph_name"].as_str().unwrap_or_default().to_owned();
+            self.open.insert(namespace.clone(), name);
+            events.push(self.sent("lifecycle", namespace, data.clone()));
         }
     }
 
