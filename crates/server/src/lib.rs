@@ -89,8 +89,10 @@ pub fn router(domain: Domain, options: Options) -> Router {
     let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
     let cors = Arc::new(options.cors.clone());
     let auth = options.auth.clone();
-    let mut routes = agent_server_api::router(api::Api::new(domain, options), limits)
+    let api = api::Api::new(domain, options);
+    let mut routes = agent_server_api::router(api.clone(), limits)
         .merge(docs::parts())
+        .merge(api::websocket(api))
         .layer(middleware::from_fn(to_the_end));
     if auth.authenticator.is_some() {
         // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
@@ -113,7 +115,8 @@ async fn to_the_end(request: Request, next: Next) -> Response {
     let (method, path) = (request.method(), request.uri().path());
     let speaks = path.starts_with("/a2a/") || path.starts_with("/mcp");
     let tells =
-        *method == Method::DELETE || path.contains("/runs") || path.ends_with("/prune") || speaks;
+        *method == Method::DELETE || ["/prune", "/commands"].iter().any(|end| path.ends_with(end));
+    let tells = tells || path.contains("/runs") || speaks;
     if method.is_safe() || !tells {
         return next.run(request).await;
     }

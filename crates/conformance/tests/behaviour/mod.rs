@@ -12,6 +12,7 @@ mod odd_values;
 mod run_streams;
 mod stateless_runs;
 mod store;
+mod streaming;
 mod system;
 mod thread_runs;
 mod thread_state;
@@ -49,6 +50,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Behaviour> {
         odd_values::CASES,
         mcp::CASES,
         a2a::CASES,
+        streaming::CASES,
     ]
     .into_iter()
     .flatten()
