@@ -4,12 +4,12 @@ use agent_server_storage::{
     AssistantId, Map, Page, Result, Scope, SortOrder, Timestamp,
     assistants::{Assistant, Filter, Read, SortBy, Write},
 };
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use crate::{
-    codec::{Fields, map_text, micros},
+    codec::{Fields, micros},
     error::SqlResult,
-    tx::{Tx, Where, direction},
+    tx::{Row, Tx, Where, direction},
 };
 
 const COLUMNS: &str = "assistant_id, graph_id, name, description, version, created_at, updated_at, metadata, config, \
@@ -37,7 +37,7 @@ fn read(table: &'static str, row: &Row<'_>) -> Result<Assistant> {
         version: fields.get(4)?,
         created_at: fields.time(5)?,
         updated_at: fields.time(6)?,
-        metadata: fields.map(7)?,
+        metadata: fields.metadata(7)?,
         config: fields.map(8)?,
         context: fields.map(9)?,
     })
@@ -190,9 +190,9 @@ impl Tx<'_> {
                 assistant.version,
                 micros(assistant.created_at),
                 micros(assistant.updated_at),
-                map_text(&assistant.metadata),
-                map_text(&assistant.config),
-                map_text(&assistant.context),
+                self.metadata_text(&assistant.metadata),
+                self.small_text("assistant", &assistant.config),
+                self.small_text("assistant", &assistant.context),
             ],
         )
     }
@@ -208,9 +208,9 @@ impl Tx<'_> {
                 assistant.name,
                 assistant.description,
                 micros(assistant.updated_at),
-                map_text(&assistant.metadata),
-                map_text(&assistant.config),
-                map_text(&assistant.context),
+                self.metadata_text(&assistant.metadata),
+                self.small_text("assistant_version", &assistant.config),
+                self.small_text("assistant_version", &assistant.context),
             ],
         )
         .sql()?;

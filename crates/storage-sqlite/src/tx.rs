@@ -1,18 +1,41 @@
 //! One transaction on one connection, and the few ways in which the resources use it.
 
-use std::cell::Cell;
+use std::{cell::Cell, ops::Deref};
 
-use agent_server_storage::{Map, ReadTx, Result, Scope, SortOrder, ThreadId, WriteTx};
-use rusqlite::{Connection, Params, Row, types::Value};
+use agent_server_storage::{Map, RawJson, ReadTx, Result, Scope, SortOrder, ThreadId, WriteTx};
+use rusqlite::{Connection, Params, types::Value};
 
 use crate::{
     codec::{Fields, map_text},
     error::SqlResult,
+    vault::Vault,
+    zip::{Json, pack_bytes, pack_json},
 };
+
+/// A row, and what opens its columns.
+pub(crate) struct Row<'a> {
+    row: &'a rusqlite::Row<'a>,
+    vault: &'a Vault,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn vault(&self) -> &'a Vault {
+        self.vault
+    }
+}
+
+impl<'a> Deref for Row<'a> {
+    type Target = rusqlite::Row<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        self.row
+    }
+}
 
 /// An open transaction. Reads and writes are in the modules of the resources.
 pub(crate) struct Tx<'a> {
     connection: &'a Connection,
+    vault: &'a Vault,
     /// Whether something was deleted whose bytes must leave the files.
     deleted: Cell<bool>,
 }
@@ -21,8 +44,33 @@ impl ReadTx for Tx<'_> {}
 impl WriteTx for Tx<'_> {}
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(connection: &'a Connection) -> Self {
-        Self { connection, deleted: Cell::new(false) }
+    pub(crate) fn new(connection: &'a Connection, vault: &'a Vault) -> Self {
+        Self { connection, vault, deleted: Cell::new(false) }
+    }
+
+    /// What seals and opens columns.
+    pub(crate) fn vault(&self) -> &'a Vault {
+        self.vault
+    }
+
+    /// Large JSON as it is stored in `table`.
+    pub(crate) fn packed_json<'v>(&self, table: &str, json: &'v RawJson) -> Json<'v> {
+        self.vault.seal(table, pack_json(json))
+    }
+
+    /// Opaque bytes as they are stored in `table`.
+    pub(crate) fn packed_bytes(&self, table: &str, bytes: &[u8]) -> Json<'static> {
+        self.vault.seal(table, Json::Blob(pack_bytes(bytes)))
+    }
+
+    /// Small JSON as it is stored in `table`.
+    pub(crate) fn small_text(&self, table: &str, map: &Map) -> String {
+        self.vault.seal_text(table, map_text(map))
+    }
+
+    /// Metadata as it is stored.
+    pub(crate) fn metadata_text(&self, metadata: &Map) -> String {
+        self.vault.metadata_text(metadata)
     }
 
     /// Whether rows were deleted.
@@ -39,7 +87,8 @@ impl<'a> Tx<'a> {
     ) -> Result<Option<T>> {
         let mut statement = self.connection.prepare_cached(sql).sql()?;
         let mut rows = statement.query(params).sql()?;
-        rows.next().sql()?.map(read).transpose()
+        let row = rows.next().sql()?;
+        row.map(|row| read(&Row { row, vault: self.vault })).transpose()
     }
 
     /// All rows.
@@ -53,7 +102,7 @@ impl<'a> Tx<'a> {
         let mut rows = statement.query(params).sql()?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().sql()? {
-            found.push(read(row)?);
+            found.push(read(&Row { row, vault: self.vault })?);
         }
         Ok(found)
     }
@@ -93,7 +142,7 @@ impl<'a> Tx<'a> {
         let sql = "SELECT thread_id, thread_key, metadata FROM thread WHERE thread_id = ?1";
         let found = self.first(sql, [id], |row| {
             let fields = Fields::new("thread", row);
-            Ok((fields.get(1)?, fields.map(2)?))
+            Ok((fields.get(1)?, fields.metadata(2)?))
         })?;
         Ok(found.and_then(|(key, metadata)| scope.allows(&metadata).then_some(key)))
     }

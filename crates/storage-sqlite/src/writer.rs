@@ -7,7 +7,10 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
     time::Instant,
 };
 
@@ -21,6 +24,7 @@ use crate::{
     housekeeping::Housekeeping,
     lock::FolderLock,
     tx::Tx,
+    vault::Vault,
 };
 
 /// Most jobs of one commit: bounds how long the first of them waits for the last.
@@ -54,6 +58,7 @@ pub(crate) enum Message {
 /// The state of the writer thread.
 pub(crate) struct Writer {
     connection: Connection,
+    vault: Arc<Vault>,
     queue: Receiver<Message>,
     flusher: Flusher,
     /// Whether the flusher is at work.
@@ -81,13 +86,13 @@ impl Group {
 
 impl Writer {
     pub(crate) fn new(
-        connection: Connection,
+        (connection, vault): (Connection, Arc<Vault>),
         queue: Receiver<Message>,
         flusher: Flusher,
         housekeeping: Housekeeping,
         lock: FolderLock,
     ) -> Self {
-        Self { connection, queue, flusher, flushing: false, housekeeping, lock }
+        Self { connection, vault, queue, flusher, flushing: false, housekeeping, lock }
     }
 
     /// Works until asked to close or until every sender is gone.
@@ -162,7 +167,7 @@ impl Writer {
             caller.refuse(&error);
             return;
         }
-        let tx = Tx::new(&self.connection);
+        let tx = Tx::new(&self.connection, &self.vault);
         let verdict = catch_unwind(AssertUnwindSafe(|| job(&tx)));
         let deleted = tx.has_deleted();
         if self.connection.is_autocommit() {
