@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use agent_server_domain::{Domain, ports::Clock};
 use agent_server_server::webhooks::Sender;
-use agent_server_storage_sqlite::Sqlite;
+use agent_server_storage_sqlite::{Encryption, Options, Sqlite};
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
@@ -97,7 +97,7 @@ async fn serve(
 ) -> Result<Stopped> {
     let mut signals = Signals::listen()?;
     let bound = listen::bind(&settings.http).await?;
-    let storage = open_storage(&settings.data_dir)?;
+    let storage = open_storage(&settings.data_dir, settings.encryption.clone())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let built_in = built_in(&settings, &clock)?;
     let sender = settings.webhooks.enabled.then(|| Sender::new(settings.webhooks.sender.clone()));
@@ -240,9 +240,9 @@ fn trusts_studio(args: &DevArgs, project: &Project, settings: &Settings) -> Resu
     Ok(!is_refused)
 }
 
-fn open_storage(folder: &Path) -> Result<Arc<Sqlite>> {
+fn open_storage(folder: &Path, encryption: Encryption) -> Result<Arc<Sqlite>> {
     data_folder::make(folder)?;
-    Ok(Sqlite::open(folder, agent_server_storage_sqlite::Options::default())?)
+    Ok(Sqlite::open(folder, Options { encryption, ..Options::default() })?)
 }
 
 /// Built-in authentication, if it is asked for.

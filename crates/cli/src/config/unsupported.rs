@@ -33,13 +33,8 @@ const HIDING: [(&str, &str); 7] = [
     ("http", "disable_event_streaming"),
     ("http", "disable_meta"),
 ];
-/// Variables of the same kind: those that protect, and those that choose another storage.
-const VARIABLES: [(&str, bool); 4] = [
-    ("LANGGRAPH_AES_KEY", true),
-    ("DATABASE_URI", false),
-    ("POSTGRES_URI", false),
-    ("MOUNT_PREFIX", false),
-];
+/// Variables of the same kind.
+const VARIABLES: [&str; 3] = ["DATABASE_URI", "POSTGRES_URI", "MOUNT_PREFIX"];
 
 /// Warnings about settings of the project that are not carried out.
 ///
@@ -70,9 +65,9 @@ pub(crate) fn check(mode: Mode, local: bool, project: &Project, env: &Env) -> Re
     }
     // Names of an in-memory database are what the upstream tools put there for development.
     let variables =
-        VARIABLES.iter().filter(|(name, _)| env.get(name).is_some_and(|v| v != ":memory:"));
-    for &(name, serious) in variables {
-        note(format!("variable {name}"), serious)?;
+        VARIABLES.iter().filter(|name| env.get(name).is_some_and(|v| v != ":memory:"));
+    for name in variables {
+        note(format!("variable {name}"), false)?;
     }
     Ok(warnings)
 }
