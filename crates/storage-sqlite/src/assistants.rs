@@ -162,6 +162,14 @@ impl Write for Tx<'_> {
         Ok(true)
     }
 
+    fn rewrite_assistant(&self, assistant: &Assistant) -> Result<()> {
+        self.rewrite("assistant", assistant)
+    }
+
+    fn rewrite_assistant_version(&self, version: &Assistant) -> Result<()> {
+        self.rewrite("assistant_version", version)
+    }
+
     fn touch_assistant(&self, id: AssistantId, now: Timestamp) -> Result<()> {
         let sql = "UPDATE assistant SET updated_at = ?2 WHERE assistant_id = ?1";
         self.change(sql, params![id.0.as_bytes(), micros(now)]).sql()?;
@@ -178,6 +186,26 @@ impl Write for Tx<'_> {
 }
 
 impl Tx<'_> {
+    fn rewrite(&self, table: &str, assistant: &Assistant) -> Result<()> {
+        self.change(
+            &format!(
+                "UPDATE {table} SET metadata = ?3, config = ?4, context = ?5 \
+                 WHERE assistant_id = ?1 AND version = ?2"
+            ),
+            params![
+                assistant.assistant_id.0.as_bytes(),
+                assistant.version,
+                self.metadata_text(&assistant.metadata),
+                self.small_text(table, &assistant.config),
+                self.small_text(table, &assistant.context),
+            ],
+        )
+        .sql()?;
+        // What was there before leaves the files.
+        self.mark_deleted();
+        Ok(())
+    }
+
     /// Runs a statement whose parameters 1 to 10 are the columns of the row.
     fn change_row(&self, assistant: &Assistant, sql: &str) -> rusqlite::Result<usize> {
         self.change(

@@ -235,6 +235,16 @@ impl Write for Tx<'_> {
         Ok(changed > 0)
     }
 
+    fn rewrite_run(&self, run: &Run) -> Result<()> {
+        let sql = "UPDATE run SET metadata = ?2, kwargs = ?3 WHERE run_id = ?1";
+        let id = run.run_id.0.as_bytes();
+        let kwargs = self.packed_json("run", &run.kwargs);
+        self.change(sql, params![id, self.metadata_text(&run.metadata), kwargs]).sql()?;
+        // What was there before leaves the files.
+        self.mark_deleted();
+        Ok(())
+    }
+
     fn count_crash(&self, id: RunId) -> Result<()> {
         let sql = "UPDATE run SET crashes = crashes + 1 WHERE run_id = ?1";
         self.change(sql, [id.0.as_bytes()]).sql()?;

@@ -1,7 +1,7 @@
 //! Items of the store.
 
 use agent_server_storage::{
-    Error, Page, Result, Scope, Timestamp,
+    Error, Page, RawJson, Result, Scope, Timestamp,
     store::{Found, Item, Namespace, NamespaceFilter, NewItem, Read, Search, Ttl, Write},
 };
 use rusqlite::params;
@@ -233,6 +233,26 @@ impl Write for Tx<'_> {
             )
             .sql()?;
         }
+        Ok(())
+    }
+
+    fn rewrite_item(
+        &self,
+        namespace: &[String],
+        key: &str,
+        before: &RawJson,
+        after: &RawJson,
+    ) -> Result<()> {
+        let name = encode(namespace);
+        let sql = "SELECT key, value FROM item WHERE namespace = ?1 AND key = ?2";
+        let read = |row: &Row<'_>| Fields::new("item", row).json(1);
+        if self.first(sql, params![name, key], read)?.is_none_or(|now| now != *before) {
+            return Ok(());
+        }
+        let sql = "UPDATE item SET value = ?3 WHERE namespace = ?1 AND key = ?2";
+        self.change(sql, params![name, key, self.packed_json("item", after)]).sql()?;
+        // What was there before leaves the files.
+        self.mark_deleted();
         Ok(())
     }
 
