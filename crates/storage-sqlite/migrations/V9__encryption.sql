@@ -5,3 +5,6 @@ CREATE TABLE encryption (
     salt BLOB NOT NULL,
     key_check BLOB NOT NULL
 ) STRICT;
+
+-- One row: the folder is written with the encryption of a project, which is in the program's settings and not here.
+CREATE TABLE encryption_hooks (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1)) STRICT;

@@ -62,7 +62,7 @@ impl Write for Tx<'_> {
                 number(first.id.seq),
                 number(last.id.millis),
                 number(last.id.seq),
-                self.packed_bytes("event_chunk", &encode(events)),
+                self.content_bytes("event_chunk", &encode(events))?,
             ],
         )
         .sql()?;

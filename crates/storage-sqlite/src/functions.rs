@@ -77,7 +77,13 @@ pub(crate) fn register(connection: &Connection, vault: &Arc<Vault>) -> rusqlite:
             json = with_text(&json, &path, text)
                 .map_err(|error| Error::UserFunctionError(error.into()))?;
         }
-        Ok(match own.seal(table, zip::pack_text(&json)) {
+        let packed = zip::pack_text(&json);
+        // As it was before: the metadata of a checkpoint is no content.
+        let sealed = match Vault::is_hooked(context.get_raw(0)) {
+            true => own.seal_content(table, packed).map_err(|error| failed(error.to_string()))?,
+            false => own.seal(table, packed),
+        };
+        Ok(match sealed {
             zip::Json::Text(text) => Value::Text(text.to_owned()),
             zip::Json::Blob(bytes) => Value::Blob(bytes),
         })

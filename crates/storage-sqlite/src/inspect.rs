@@ -161,11 +161,12 @@ fn sentence(text: &str, row: &Row<'_>) -> Result<String> {
 }
 
 impl Tx<'_> {
-    /// Checkpoints that cannot be put together from their rows.
+    /// Checkpoints that cannot be put together from their rows. Those that a project has encrypted are the project's to read.
     fn unreadable(&self) -> Result<Vec<String>> {
         let all = Scope::server();
         let sql =
-            "SELECT checkpoint_id, thread_id, ns FROM checkpoint JOIN thread USING (thread_key)";
+            "SELECT checkpoint_id, thread_id, ns FROM checkpoint JOIN thread USING (thread_key) \
+             WHERE substr(small, 1, 1) <> x'05'";
         let checkpoints = self.all(sql, [], |row| {
             let fields = Fields::new("checkpoint", row);
             Ok((fields.text(0)?, ThreadId(fields.uuid(1)?), fields.text(2)?))

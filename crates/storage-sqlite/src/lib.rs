@@ -66,7 +66,7 @@ use crate::{
 
 pub use aes::AesKey;
 pub use inspect::inspect;
-pub use vault::Encryption;
+pub use vault::{Encryption, Hooks};
 
 /// How a data folder is used.
 #[derive(Clone, Debug)]

@@ -58,9 +58,14 @@ impl<'a> Tx<'a> {
         self.vault.seal(table, pack_json(json))
     }
 
-    /// Opaque bytes as they are stored in `table`.
-    pub(crate) fn packed_bytes(&self, table: &str, bytes: &[u8]) -> Json<'static> {
-        self.vault.seal(table, Json::Blob(pack_bytes(bytes)))
+    /// Large JSON of a checkpoint as it is stored in `table`.
+    pub(crate) fn content_json<'v>(&self, table: &str, json: &'v RawJson) -> Result<Json<'v>> {
+        self.vault.seal_content(table, pack_json(json))
+    }
+
+    /// Opaque bytes of a checkpoint as they are stored in `table`.
+    pub(crate) fn content_bytes(&self, table: &str, bytes: &[u8]) -> Result<Json<'static>> {
+        self.vault.seal_content(table, Json::Blob(pack_bytes(bytes)))
     }
 
     /// Small JSON as it is stored in `table`.

@@ -7,9 +7,12 @@
 //! What must stay true: a folder with a row in `encryption` has no plaintext where a sealed value belongs. The transaction that
 //! writes the row seals what was there before ([`unlock`]); after that, plaintext in such a column is refused.
 
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
 
-use agent_server_storage::{Error, Map, Result};
+use agent_server_storage::{
+    Error, Map, Result,
+    encrypted::{BlobCipher, blob_context},
+};
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use rusqlite::{Connection, OptionalExtension as _, functions::FunctionFlags, params, types::ValueRef};
 use serde_json::{Value, json};
@@ -23,6 +26,9 @@ use crate::{
 
 /// First byte of a sealed blob; those of [`crate::zip`] are others.
 const SEALED: u8 = 4;
+/// First byte of a blob that a cipher of somebody else has made: length of its context (u32, little endian), the context as JSON,
+/// then what the cipher made.
+const HOOKED: u8 = 5;
 /// What a sealed text begins with.
 pub(crate) const PREFIX: &str = "encrypted.aes:";
 /// Key under which JSON says how parts of it were encrypted.
@@ -68,6 +74,21 @@ pub struct Encryption {
     pub key: Option<AesKey>,
     /// Top-level keys of metadata that are encrypted, too.
     pub json_keys: BTreeSet<String>,
+    /// Somebody else's encryption, in front of this backend and in it.
+    pub hooks: Option<Hooks>,
+}
+
+/// Somebody else's encryption. A folder that was written with one is opened with one alone.
+#[derive(Clone, Default)]
+pub struct Hooks {
+    /// What encrypts the contents of checkpoints, instead of the built-in cipher.
+    pub blobs: Option<Arc<dyn BlobCipher>>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").field("blobs", &self.blobs.is_some()).finish()
+    }
 }
 
 /// The way into columns and out of them.
@@ -75,6 +96,7 @@ pub struct Encryption {
 pub(crate) struct Vault {
     aes: Option<Aes>,
     json_keys: BTreeSet<String>,
+    blobs: Option<Arc<dyn BlobCipher>>,
 }
 
 /// The vault of a folder. Given a key for the first time, seals what is there; `true` then.
@@ -84,14 +106,18 @@ pub(crate) fn unlock(
     connection: &mut Connection,
     encryption: &Encryption,
 ) -> Result<(Arc<Vault>, bool)> {
+    know_hooks(connection, encryption)?;
+    let blobs = encryption.hooks.as_ref().and_then(|hooks| hooks.blobs.clone());
     if let Some(vault) = locked(connection, encryption)? {
         return Ok((Arc::new(vault), false));
     }
-    let Some(key) = &encryption.key else { return Ok((Arc::default(), false)) };
+    let Some(key) = &encryption.key else {
+        return Ok((Arc::new(Vault { blobs, ..Vault::default() }), false));
+    };
     let salt: [u8; SALT_LEN] = random();
     let aes = Aes::new(key, &salt);
     let check = aes.seal(CHECK, &[], &[]);
-    let vault = Vault { aes: Some(aes), json_keys: encryption.json_keys.clone() };
+    let vault = Vault { aes: Some(aes), json_keys: encryption.json_keys.clone(), blobs };
     let vault = Arc::new(vault);
     register_seals(connection, &vault).sql()?;
     let transaction = connection.transaction().sql()?;
@@ -143,8 +169,31 @@ pub(crate) fn locked(connection: &Connection, encryption: &Encryption) -> Result
     };
     let aes = Aes::new(key, &salt);
     match aes.open(CHECK, &check) {
-        Some(_) => Ok(Some(Vault { aes: Some(aes), json_keys: encryption.json_keys.clone() })),
+        Some(_) => Ok(Some(Vault {
+            aes: Some(aes),
+            json_keys: encryption.json_keys.clone(),
+            blobs: encryption.hooks.as_ref().and_then(|hooks| hooks.blobs.clone()),
+        })),
         None => refuse("LANGGRAPH_AES_KEY is not the key that it was written with"),
+    }
+}
+
+/// Notes that a folder is written with hooks.
+///
+/// Errors: `Unavailable` if it was, and there are none now: what they made would be taken for what was written.
+fn know_hooks(connection: &Connection, encryption: &Encryption) -> Result<()> {
+    if encryption.hooks.is_some() {
+        let sql = "INSERT INTO encryption_hooks (only) VALUES (1) ON CONFLICT DO NOTHING";
+        connection.execute(sql, []).sql()?;
+        return Ok(());
+    }
+    let found = connection.query_row("SELECT 1 FROM encryption_hooks", [], |_| Ok(())).optional();
+    match found.sql()? {
+        Some(()) => Err(Error::Unavailable(format!(
+            "{} was written with a project's own encryption: set encryption.path to it",
+            connection.path().unwrap_or("the database")
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -159,6 +208,8 @@ fn register_seals(
     connection.create_scalar_function("seal_packed", 2, flags, move |context| {
         let packed = match context.get_raw(0) {
             ValueRef::Text(text) => Json::Text(str::from_utf8(text)?),
+            // What somebody else has encrypted stays theirs.
+            ValueRef::Blob(hooked @ [HOOKED, ..]) => return Ok(hooked.to_vec()),
             other => Json::Blob(other.as_blob()?.to_vec()),
         };
         match own.seal(context.get_raw(1).as_str()?, packed) {
@@ -205,8 +256,38 @@ impl Vault {
         }
     }
 
-    /// Reverses [`Vault::seal`].
+    /// A packed value of a checkpoint, which somebody else may want to encrypt.
+    pub(crate) fn seal_content<'v>(&self, kind: &str, packed: Json<'v>) -> Result<Json<'v>> {
+        let Some(blobs) = &self.blobs else { return Ok(self.seal(kind, packed)) };
+        let context = blob_context();
+        let hooked = blobs.encrypt(&context, &packed.into_bytes())?;
+        let context = map_text(&context);
+        let len = u32::try_from(context.len()).map_err(Error::backend)?;
+        Ok(Json::Blob([&[HOOKED], &len.to_le_bytes()[..], context.as_bytes(), &hooked].concat()))
+    }
+
+    /// Whether somebody else has encrypted a value.
+    pub(crate) fn is_hooked(column: ValueRef<'_>) -> bool {
+        matches!(column, ValueRef::Blob([HOOKED, ..]))
+    }
+
+    fn open_hooked(&self, hooked: &[u8]) -> Result<Vec<u8>, String> {
+        let Some(blobs) = &self.blobs else {
+            return Err("was encrypted by a handler of a project, and there is none for it".into());
+        };
+        let odd = || "is no encrypted blob".to_owned();
+        let (len, rest) = hooked.split_first_chunk().ok_or_else(odd)?;
+        let (context, blob) =
+            rest.split_at_checked(u32::from_le_bytes(*len) as usize).ok_or_else(odd)?;
+        let context: Map = serde_json::from_slice(context).map_err(|_| odd())?;
+        blobs.decrypt(&context, blob).map_err(|error| error.to_string())
+    }
+
+    /// Reverses [`Vault::seal`] and [`Vault::seal_content`].
     pub(crate) fn open<'v>(&self, kind: &str, column: ValueRef<'v>) -> Result<Opened<'v>, String> {
+        if let ValueRef::Blob([HOOKED, hooked @ ..]) = column {
+            return self.open_hooked(hooked).map(Opened::Blob);
+        }
         let Some(aes) = &self.aes else { return Ok(Opened::Plain(column)) };
         match column {
             ValueRef::Null => Ok(Opened::Plain(column)),
@@ -306,6 +387,7 @@ mod tests {
         Vault {
             aes: Some(crate::aes::Aes::new(&AesKey::new(&[7; 32]).unwrap(), b"salt")),
             json_keys: ["secret".to_owned()].into(),
+            blobs: None,
         }
     }
 

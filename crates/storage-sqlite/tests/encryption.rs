@@ -25,7 +25,7 @@ const CANARY: &str = "q7Zk-canary-Xw93-Lp0v-Rt5y";
 
 fn encryption(key: u8, json_keys: &[&str]) -> Encryption {
     let json_keys = json_keys.iter().map(|key| (*key).to_owned()).collect();
-    Encryption { key: AesKey::new(&[key; 32]), json_keys }
+    Encryption { key: AesKey::new(&[key; 32]), json_keys, hooks: None }
 }
 
 fn open(folder: &Path, encryption: Encryption) -> Result<Arc<dyn Storage>, Error> {

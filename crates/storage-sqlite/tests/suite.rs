@@ -27,6 +27,7 @@ mod encrypted {
             key: AesKey::new(&[7; 32]),
             // Keys that the tests search by and judge scopes by.
             json_keys: ["owner", "tag", "a", "n", "team"].map(str::to_owned).into(),
+            hooks: None,
         };
         let options = Options { encryption, ..Options::default() };
         let storage: Arc<dyn Storage> = Sqlite::open(folder.path(), options).unwrap();

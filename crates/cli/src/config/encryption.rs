@@ -62,7 +62,7 @@ pub(crate) fn resolve(env: &Env) -> Result<Encryption> {
         let why = format!("'{name}' is read by the server itself and cannot be encrypted");
         return refuse(upstream::LANGGRAPH_AES_JSON_KEYS, &why);
     }
-    Ok(Encryption { key: Some(aes), json_keys })
+    Ok(Encryption { key: Some(aes), json_keys, hooks: None })
 }
 
 #[cfg(test)]

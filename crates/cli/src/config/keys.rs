@@ -72,8 +72,7 @@ pub(crate) const SECTIONS: [(&str, &[&str]); 9] = [
 ];
 
 /// Keys of sections that name an object of the project's code, as `./file.py:name` or `module:name`, which is not loaded.
-pub(crate) const OBJECTS: [(&str, &str); 5] = [
-    ("encryption", "path"),
+pub(crate) const OBJECTS: [(&str, &str); 4] = [
     ("http", "app"),
     ("store", "path"),
     ("checkpointer", "path"),

@@ -70,6 +70,21 @@ pub trait JsonCipher: Send + Sync + 'static {
     fn decrypt(&self, parts: Vec<Part>) -> Result<Vec<Decrypted>>;
 }
 
+/// Encrypts opaque bytes, for backends that have one. Called on threads that may wait.
+pub trait BlobCipher: Send + Sync + 'static {
+    /// Encrypts bytes; `context` is stored beside them.
+    ///
+    /// # Errors
+    /// The write that needs them fails.
+    fn encrypt(&self, context: &Map, blob: &[u8]) -> Result<Vec<u8>>;
+
+    /// Decrypts bytes.
+    ///
+    /// # Errors
+    /// The read that needs them fails.
+    fn decrypt(&self, context: &Map, blob: &[u8]) -> Result<Vec<u8>>;
+}
+
 /// A backend behind a cipher.
 pub struct Encrypted {
     inner: Arc<dyn Storage>,
