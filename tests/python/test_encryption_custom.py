@@ -116,7 +116,7 @@ async def test_what_the_handlers_are_asked(start):
     context = {"key": "k1", "tenant": "ada"}
     assert {each.model for each in asked if each.kind == "blob"} == {"checkpoint"}
     run = [each for each in asked if each.way == "encrypt" and each.model == "run"]
-    assert {each.field for each in run} == {"config", "configurable", "input", "metadata"}
+    assert {each.field for each in run} == {"config", "configurable", "context", "input", "metadata"}
     assert all(each.context == context for each in run)
     names = {name for each in asked for name in each.names}
     assert {"words", "foo", "tags"} <= names
@@ -311,7 +311,7 @@ async def test_a_key_and_handlers_work_together(tmp_path, start):
     [
         ("./half.py:encryption", "has a handler encrypt.json and none for decrypt.json"),
         ("./half.py:nothing", "has no handlers"),
-        ("./half.py:text", "'text' in ./half.py is a str, not a langgraph_sdk.Encryption"),
+        ("./half.py:text", "half.py is a str, not a langgraph_sdk.Encryption"),
         ("./half.py:absent", "has no variable 'absent'"),
         ("./cipher.ts:encryption", "encryption in JavaScript is not supported yet"),
         ("./half.py", "names no variable"),

@@ -51,9 +51,8 @@ pub(crate) fn open_storage(
     custom: Option<&Arc<CustomEncryption>>,
 ) -> Result<Arc<dyn Storage>> {
     data_folder::make(&settings.data_dir)?;
-    let hooks = custom.map(|custom| Hooks {
-        blobs: custom.hooks().blob.then(|| Arc::clone(custom) as _),
-    });
+    let hooks =
+        custom.map(|custom| Hooks { blobs: custom.hooks().blob.then(|| Arc::clone(custom) as _) });
     let encryption = Encryption { hooks, ..settings.encryption.clone() };
     let options = agent_server_storage_sqlite::Options { encryption, ..Default::default() };
     let storage = Sqlite::open(&settings.data_dir, options)?;

@@ -41,8 +41,7 @@ impl Aes {
     /// The cipher of the folder with this salt.
     pub(crate) fn new(key: &AesKey, salt: &[u8]) -> Self {
         let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(&key.0);
-        let derived =
-            secret.expand(&[PURPOSE], &AES_256_GCM_SIV).expect("32 bytes can be derived");
+        let derived = secret.expand(&[PURPOSE], &AES_256_GCM_SIV).expect("32 bytes can be derived");
         Self(LessSafeKey::new(UnboundKey::from(derived)))
     }
 

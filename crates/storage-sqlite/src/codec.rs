@@ -143,7 +143,8 @@ impl<'a> Fields<'a> {
 
     /// Large JSON or opaque bytes that are stored as their difference to `base`.
     pub(crate) fn unpacked_onto(&self, column: usize, base: &[u8]) -> Result<Vec<u8>> {
-        zip::unpack_onto(self.packed(column)?.value(), base).map_err(|why| self.damaged(column, why))
+        zip::unpack_onto(self.packed(column)?.value(), base)
+            .map_err(|why| self.damaged(column, why))
     }
 
     /// Opaque bytes.

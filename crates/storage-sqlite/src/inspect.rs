@@ -9,7 +9,14 @@ use agent_server_storage::{
 use rusqlite::{Connection, types::ValueRef};
 use uuid::Uuid;
 
-use crate::{codec::Fields, connection, error::SqlResult, functions, tx::{Row, Tx}, vault::{self, Encryption}};
+use crate::{
+    codec::Fields,
+    connection,
+    error::SqlResult,
+    functions,
+    tx::{Row, Tx},
+    vault::{self, Encryption},
+};
 
 /// Damage that the file's own check finds is listed up to this many lines.
 const DAMAGES: usize = 20;
@@ -164,8 +171,7 @@ impl Tx<'_> {
     /// Checkpoints that cannot be put together from their rows. Those that a project has encrypted are the project's to read.
     fn unreadable(&self) -> Result<Vec<String>> {
         let all = Scope::server();
-        let sql =
-            "SELECT checkpoint_id, thread_id, ns FROM checkpoint JOIN thread USING (thread_key) \
+        let sql = "SELECT checkpoint_id, thread_id, ns FROM checkpoint JOIN thread USING (thread_key) \
              WHERE substr(small, 1, 1) <> x'05'";
         let checkpoints = self.all(sql, [], |row| {
             let fields = Fields::new("checkpoint", row);

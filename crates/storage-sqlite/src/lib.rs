@@ -131,7 +131,8 @@ impl Sqlite {
         })?;
         let no_thread = |error| Error::Unavailable(format!("cannot start a thread: {error}"));
         let flusher = Flusher::start(log, queue.clone()).map_err(no_thread)?;
-        let writer = Writer::new((connection, Arc::clone(&vault)), jobs, flusher, housekeeping, lock);
+        let writer =
+            Writer::new((connection, Arc::clone(&vault)), jobs, flusher, housekeeping, lock);
         let writer = thread::Builder::new()
             .name("storage-writer".into())
             .spawn(move || writer.run())

@@ -229,7 +229,12 @@ impl Write for Tx<'_> {
         for each in item.vectors {
             self.change(
                 "INSERT INTO item_vector (namespace, key, path, vector) VALUES (?1, ?2, ?3, ?4)",
-                params![name, key, each.path, self.vault().seal("item_vector", Json::Blob(vector::pack(&each.numbers)))],
+                params![
+                    name,
+                    key,
+                    each.path,
+                    self.vault().seal("item_vector", Json::Blob(vector::pack(&each.numbers)))
+                ],
             )
             .sql()?;
         }

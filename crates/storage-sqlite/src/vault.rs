@@ -14,7 +14,9 @@ use agent_server_storage::{
     encrypted::{BlobCipher, blob_context},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
-use rusqlite::{Connection, OptionalExtension as _, functions::FunctionFlags, params, types::ValueRef};
+use rusqlite::{
+    Connection, OptionalExtension as _, functions::FunctionFlags, params, types::ValueRef,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -123,7 +125,9 @@ pub(crate) fn unlock(
     let transaction = connection.transaction().sql()?;
     for (table, kind, columns) in PACKED {
         for column in *columns {
-            let sql = format!("UPDATE {table} SET {column} = seal_packed({column}, '{kind}') WHERE {column} IS NOT NULL");
+            let sql = format!(
+                "UPDATE {table} SET {column} = seal_packed({column}, '{kind}') WHERE {column} IS NOT NULL"
+            );
             transaction.execute(&sql, []).sql()?;
         }
     }
@@ -165,7 +169,9 @@ pub(crate) fn locked(connection: &Connection, encryption: &Encryption) -> Result
         Err(Error::Unavailable(format!("{path} is encrypted, and {why}")))
     };
     let Some(key) = &encryption.key else {
-        return refuse("there is no key: set LANGGRAPH_AES_KEY to the one that it was written with");
+        return refuse(
+            "there is no key: set LANGGRAPH_AES_KEY to the one that it was written with",
+        );
     };
     let aes = Aes::new(key, &salt);
     match aes.open(CHECK, &check) {
@@ -198,10 +204,7 @@ fn know_hooks(connection: &Connection, encryption: &Encryption) -> Result<()> {
 }
 
 /// The functions with which [`unlock`] seals what is there.
-fn register_seals(
-    connection: &Connection,
-    vault: &Arc<Vault>,
-) -> rusqlite::Result<()> {
+fn register_seals(connection: &Connection, vault: &Arc<Vault>) -> rusqlite::Result<()> {
     let failed = |why: String| rusqlite::Error::UserFunctionError(why.into());
     let own = Arc::clone(vault);
     let flags = FunctionFlags::SQLITE_UTF8;
@@ -312,7 +315,11 @@ impl Vault {
     }
 
     /// Reverses [`Vault::seal_text`].
-    pub(crate) fn open_text<'v>(&self, kind: &str, text: &'v [u8]) -> Result<Cow<'v, [u8]>, String> {
+    pub(crate) fn open_text<'v>(
+        &self,
+        kind: &str,
+        text: &'v [u8],
+    ) -> Result<Cow<'v, [u8]>, String> {
         match &self.aes {
             Some(aes) => {
                 let text = str::from_utf8(text).map_err(|error| error.to_string())?;
@@ -356,7 +363,9 @@ impl Vault {
         }
         let mut marker = metadata.shift_remove(CONTEXT).unwrap_or_default();
         for (key, value) in metadata.iter_mut() {
-            let Some(text) = value.as_str().filter(|text| text.starts_with(PREFIX)) else { continue };
+            let Some(text) = value.as_str().filter(|text| text.starts_with(PREFIX)) else {
+                continue;
+            };
             let opened = decoded(aes, key, text).ok_or("a key cannot be decrypted")?;
             *value = serde_json::from_slice(&opened).map_err(|error| error.to_string())?;
         }
@@ -414,7 +423,10 @@ mod tests {
         let mut stored: agent_server_storage::Map = serde_json::from_str(&text).unwrap();
         assert!(stored["secret"].as_str().unwrap().starts_with("encrypted.aes:"));
         assert_eq!(stored["owner"], "me");
-        assert_eq!(stored[CONTEXT], json!({"__langgraph_encryption_type__": "aes", "before": {"tenant": "mine"}}));
+        assert_eq!(
+            stored[CONTEXT],
+            json!({"__langgraph_encryption_type__": "aes", "before": {"tenant": "mine"}})
+        );
         vault.open_metadata(&mut stored).unwrap();
         assert_eq!(&stored, map);
         // Each value belongs to its key.

@@ -146,7 +146,8 @@ async fn the_context_stands_beside_what_is_stored_and_comes_back() {
     let given = json!({"name": "ada", "graph_id": "g", "__encryption_context__": {"x": 1}});
     let write = storage.write(move |tx| tx.insert_thread(&thread(1, given)));
     with_context(map(json!({"tenant": "t"})), write).await.unwrap();
-    let stored = json!({"name": "0:ada", "graph_id": "g", "__encryption_context__": {"tenant": "t"}});
+    let stored =
+        json!({"name": "0:ada", "graph_id": "g", "__encryption_context__": {"tenant": "t"}});
     assert_eq!(metadata(&*inner, 1).await, map(stored));
     cipher.taken();
     assert_eq!(metadata(&*storage, 1).await, map(json!({"name": "ada", "graph_id": "g"})));
@@ -160,10 +161,8 @@ async fn the_context_stands_beside_what_is_stored_and_comes_back() {
 
     // What is changed later, for nobody's request, is encrypted as it was.
     let id = ThreadId(Uuid::from_u128(1));
-    let values = Changes {
-        values: Some(Some(RawJson::of(&json!({"word": "abc"})))),
-        ..Changes::default()
-    };
+    let values =
+        Changes { values: Some(Some(RawJson::of(&json!({"word": "abc"})))), ..Changes::default() };
     storage.write(move |tx| tx.update_thread(ALL, id, &values)).await.unwrap();
     let found = inner.read(Cost::Point, move |tx| tx.get_thread(ALL, id, Columns::Full));
     let stored = found.await.unwrap().unwrap();

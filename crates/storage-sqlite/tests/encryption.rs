@@ -268,7 +268,10 @@ async fn another_key_or_none_is_refused() {
     drop(open(folder.path(), encryption(7, &[])).unwrap());
     for (encryption, why) in [
         (encryption(8, &[]), "LANGGRAPH_AES_KEY is not the key that it was written with"),
-        (Encryption::default(), "there is no key: set LANGGRAPH_AES_KEY to the one that it was written with"),
+        (
+            Encryption::default(),
+            "there is no key: set LANGGRAPH_AES_KEY to the one that it was written with",
+        ),
     ] {
         let expected = format!(
             "storage is unavailable: {}/agent-server.db is encrypted, and {why}",

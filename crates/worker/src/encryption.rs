@@ -82,7 +82,8 @@ impl CustomEncryption {
             Failed { error: String, trace: Option<String> },
             Given(T),
         }
-        let late = |why: String| Error::Unavailable(format!("the encryption does not answer: {why}"));
+        let late =
+            |why: String| Error::Unavailable(format!("the encryption does not answer: {why}"));
         let answer = self.process.ask(frame).await.map_err(late)?;
         let answer = answer.map_err(|error| Error::Backend(error.to_string().into()))?;
         match answer.json.parse() {
@@ -126,7 +127,8 @@ impl CustomEncryption {
         let (heads, data): (Vec<_>, Vec<_>) = parts
             .into_iter()
             .map(|Part { model, field, context, data }| {
-                let head = json!({"kind": "json", "model": model, "field": field, "context": context});
+                let head =
+                    json!({"kind": "json", "model": model, "field": field, "context": context});
                 (head, serde_json::to_vec(&data).expect("keys are text"))
             })
             .unzip();
@@ -142,7 +144,8 @@ impl CustomEncryption {
         struct Answer {
             data: String,
         }
-        let head = json!({"kind": "blob", "model": "checkpoint", "field": "blob", "context": context});
+        let head =
+            json!({"kind": "blob", "model": "checkpoint", "field": "blob", "context": context});
         let answers: Vec<Answer> = self.crypt(kind, &[head], &[blob.to_vec()])?;
         let [Answer { data }] = &answers[..] else {
             return Err(Error::Backend("the encryption did not answer".into()));

@@ -60,8 +60,8 @@ pub(crate) use incoming::{
     AnswerError, Asked, FromWorker, Handlers, Hello, Join, Live, decode, join,
 };
 pub(crate) use outgoing::{
-    Init, ask, authenticate, authorize, cancel, context, crypt, embed, fork, init, kill, let_go, ping, refusal,
-    run, stored, tuple_reply,
+    Init, ask, authenticate, authorize, cancel, context, crypt, embed, fork, init, kill, let_go,
+    ping, refusal, run, stored, tuple_reply,
 };
 
 /// Both sides must have the same.

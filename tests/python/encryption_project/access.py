@@ -15,7 +15,8 @@ async def authenticate(headers: dict) -> Auth.types.MinimalUserDict:
 
 @auth.on
 async def owned(ctx: Auth.types.AuthContext, value: dict):
-    value.setdefault("metadata", {})["owner"] = ctx.user.identity
+    if ctx.action in ("create", "create_run"):
+        value["metadata"] = {**(value.get("metadata") or {}), "owner": ctx.user.identity}
     return {"owner": ctx.user.identity}
 
 

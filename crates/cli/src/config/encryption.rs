@@ -38,7 +38,8 @@ const SYSTEM: [&str; 19] = [
 ///
 /// Errors: a refusal that names the variable, and never shows the key.
 pub(crate) fn resolve(env: &Env) -> Result<Encryption> {
-    let refuse = |name: &str, why: &str| Err(Refusal::usage(format!("variable {name}: {why}")).into());
+    let refuse =
+        |name: &str, why: &str| Err(Refusal::usage(format!("variable {name}: {why}")).into());
     let names = env.get(upstream::LANGGRAPH_AES_JSON_KEYS);
     let Some(key) = env.get(upstream::LANGGRAPH_AES_KEY) else {
         return match names {

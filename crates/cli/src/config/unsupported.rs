@@ -62,8 +62,7 @@ pub(crate) fn check(mode: Mode, local: bool, project: &Project, env: &Env) -> Re
         }
     }
     // Names of an in-memory database are what the upstream tools put there for development.
-    let variables =
-        VARIABLES.iter().filter(|name| env.get(name).is_some_and(|v| v != ":memory:"));
+    let variables = VARIABLES.iter().filter(|name| env.get(name).is_some_and(|v| v != ":memory:"));
     for name in variables {
         note(format!("variable {name}"), false)?;
     }

@@ -40,7 +40,8 @@ fn write_one(tx: &dyn WriteTx, Replaced { before, after }: &Replaced) -> Result<
     match (before, after) {
         (Stored::Thread(before), Stored::Thread(after)) => {
             let now = tx.get_thread(all, before.thread_id, Columns::Full)?;
-            let is_same = |now: &Thread| now.metadata == before.metadata && now.config == before.config;
+            let is_same =
+                |now: &Thread| now.metadata == before.metadata && now.config == before.config;
             if !now.as_ref().is_some_and(is_same) {
                 return Ok(());
             }
@@ -68,12 +69,14 @@ fn write_one(tx: &dyn WriteTx, Replaced { before, after }: &Replaced) -> Result<
         }
         (Stored::Run(before), Stored::Run(after)) => {
             let now = tx.find_run(all, before.run_id)?;
-            if now.is_some_and(|now| now.metadata == before.metadata && now.kwargs == before.kwargs) {
+            if now.is_some_and(|now| now.metadata == before.metadata && now.kwargs == before.kwargs)
+            {
                 tx.rewrite_run(after)?;
             }
         }
         (Stored::Assistant(before), Stored::Assistant(after)) => {
-            if tx.get_assistant(all, before.assistant_id)?.is_some_and(|now| now == **before) {
+            let now = tx.get_assistant(all, before.assistant_id)?;
+            if now.is_some_and(|now| now == **before) {
                 tx.rewrite_assistant(after)?;
             }
         }
@@ -85,9 +88,9 @@ fn write_one(tx: &dyn WriteTx, Replaced { before, after }: &Replaced) -> Result<
         }
         (Stored::Cron(before), Stored::Cron(after)) => {
             let now = tx.get_cron(all, before.cron_id)?;
-            if let Some(now) = now.filter(|now| {
-                now.metadata == before.metadata && now.payload == before.payload
-            }) {
+            if let Some(now) =
+                now.filter(|now| now.metadata == before.metadata && now.payload == before.payload)
+            {
                 let (metadata, payload) = (after.metadata.clone(), after.payload.clone());
                 tx.update_cron(all, &Cron { metadata, payload, ..now })?;
             }

@@ -44,10 +44,9 @@ impl Sealable for Told {
 
 impl<T: ReadTx + ?Sized> View<'_, T> {
     fn opened_deliveries(&self, mut deliveries: Vec<Delivery>) -> Result<Vec<Delivery>> {
-        let metadata = deliveries.iter_mut().map(|each| Told {
-            metadata: std::mem::take(&mut each.metadata),
-            payload: None,
-        });
+        let metadata = deliveries
+            .iter_mut()
+            .map(|each| Told { metadata: std::mem::take(&mut each.metadata), payload: None });
         let metadata = metadata.collect();
         for (delivery, told) in deliveries.iter_mut().zip(self.opened(metadata)?) {
             delivery.metadata = told.metadata;

@@ -13,7 +13,8 @@ impl Reader {
             Some(Value::String(path)) => path,
             Some(_) => return self.refuse("encryption.path", "not a string"),
         };
-        self.project.encryption = Some(self.python_object("encryption.path", path, "encryption")?);
+        self.project.encryption =
+            Some(self.python_object("encryption.path", path, "encryption")?);
         Ok(())
     }
 }
