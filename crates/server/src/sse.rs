@@ -96,8 +96,10 @@ pub(crate) fn heartbeat() -> Interval {
     interval_at(Instant::now() + HEARTBEAT, HEARTBEAT)
 }
 
-/// Breaks off a body when the server stops: an orderly end would say that the run has ended. Clients come back for the rest.
-pub(crate) fn broken_off() -> io::Error {
+/// Breaks off a body when the server stops: an orderly end would say that the run has ended. Clients come back for the rest,
+/// to the address in the head of the answer; while the body is not ready, the connection sends what it holds, the head above all.
+pub(crate) async fn broken_off() -> io::Error {
+    tokio::task::yield_now().await;
     io::Error::new(io::ErrorKind::ConnectionAborted, "the server stops")
 }
 
@@ -162,7 +164,7 @@ impl Source {
                 }
                 () = self.stop.cancelled() => {
                     self.on_disconnect.disarm();
-                    return Err(broken_off());
+                    return Err(broken_off().await);
                 }
             }
         }
@@ -229,7 +231,7 @@ impl Producing {
                 () = producer => self.producer = None,
                 () = self.stop.cancelled() => {
                     self.on_disconnect.disarm();
-                    return Err(broken_off());
+                    return Err(broken_off().await);
                 }
             }
         }

@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = &[
     ("aside.py", include_str!("../python/agent_server_worker/aside.py")),
     ("auth.py", include_str!("../python/agent_server_worker/auth.py")),
     ("config.py", include_str!("../python/agent_server_worker/config.py")),
+    ("dependencies.py", include_str!("../python/agent_server_worker/dependencies.py")),
     ("drain.py", include_str!("../python/agent_server_worker/drain.py")),
     ("embed.py", include_str!("../python/agent_server_worker/embed.py")),
     ("emit.py", include_str!("../python/agent_server_worker/emit.py")),

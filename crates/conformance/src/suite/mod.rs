@@ -1,10 +1,12 @@
-//! One pass over everything: generated cases, scenarios, hostile bodies, behaviour, and a second server on a full disk.
+//! One pass over everything: generated cases, scenarios, hostile bodies, behaviour, then a server on a full disk and one
+//! that asks who one is.
 
 mod build;
 mod exchange;
 mod full_disk;
 mod generated;
 mod scenario;
+mod strangers;
 
 use std::{
     io::{self, Write as _},
@@ -64,6 +66,7 @@ pub async fn judge(options: &Options) -> Result<Report> {
     if let Some(server) = server {
         server.stop().await?;
         report.entries.extend(full_disk::entries(options).await?);
+        report.entries.extend(strangers::entries(options).await?);
     }
     report.took = started.elapsed();
     Ok(report)
