@@ -209,6 +209,8 @@ async def test_another_key_is_taken_over_by_reading(start):
         async def read() -> list:
             return [
                 await client.threads.get(thread),
+                await client.threads.get_history(thread),
+                await client.threads.get_state(thread),
                 await client.runs.get(thread, run["run_id"]),
                 await client.assistants.get(assistant["assistant_id"]),
                 await client.store.get_item(["a"], "key"),
@@ -225,6 +227,11 @@ async def test_another_key_is_taken_over_by_reading(start):
             "SELECT metadata ->> 'words' FROM cron",
         ):
             assert [value[:6] for (value,) in stored(project.server, sql)] == ["enc:2:"], sql
+        # Blobs: a mark, the context and its length, then what the handler made.
+        old = "SELECT count(*) FROM rendered WHERE instr(state_values, CAST('enc:1:' AS BLOB)) > 0"
+        new = old.replace("enc:1:", "enc:2:")
+        wait_until(lambda: stored(project.server, old) == [(0,)], "rendered states are stored anew", 30)
+        assert stored(project.server, new)[0][0] > 2
         project.asked()
         assert await read() == before
         assert cron["metadata"]["words"] == "w"

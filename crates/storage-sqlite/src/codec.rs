@@ -77,7 +77,13 @@ impl<'a> Fields<'a> {
     /// A packed column, opened if it was sealed.
     fn packed(&self, column: usize) -> Result<Opened<'a>> {
         let raw = self.raw(column)?;
-        self.row.vault().open(self.table, raw).map_err(|why| self.damaged(column, why))
+        let opened = self.row.vault().open(self.table, raw);
+        let opened = opened.map_err(|why| self.damaged(column, why))?;
+        if let (Opened::Anew(_, after), ValueRef::Blob(before)) = (&opened, raw) {
+            let name = self.row.as_ref().column_name(column).sql()?;
+            self.row.store_anew(self.table, name, before, after);
+        }
+        Ok(opened)
     }
 
     fn small_text(&self, column: usize) -> Result<&'a [u8]> {

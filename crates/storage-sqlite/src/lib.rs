@@ -8,6 +8,7 @@
 //! leave the files (`housekeeping`).
 
 mod aes;
+mod anew;
 mod assistants;
 mod checkpoints;
 mod codec;
@@ -55,6 +56,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::{
+    anew::Anew,
     error::{SqlResult, closed},
     flusher::Flusher,
     gaps::Gaps,
@@ -145,22 +147,32 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    /// Has the writer store what was encrypted anew. Nobody waits for it.
+    fn store_anew(&self, anew: Vec<Anew>) {
+        if !anew.is_empty() {
+            let _ = self.queue.send(Message::Anew(anew));
+        }
+    }
+}
+
 #[async_trait]
 impl Storage for Sqlite {
     async fn read_job(&self, cost: Cost, job: ReadJob<'static>) -> Result<()> {
         match cost {
-            Cost::Point => self.readers.run(job),
+            Cost::Point => self.store_anew(self.readers.run(job)?),
             Cost::Scan => {
                 let readers = Arc::clone(&self.readers);
                 match tokio::task::spawn_blocking(move || readers.run(job)).await {
-                    Ok(done) => done,
+                    Ok(done) => self.store_anew(done?),
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => std::panic::resume_unwind(panic),
-                        Err(error) => Err(Error::Unavailable(error.to_string())),
+                        Err(error) => return Err(Error::Unavailable(error.to_string())),
                     },
                 }
             }
         }
+        Ok(())
     }
 
     async fn write_job(&self, job: WriteJob) -> Result<()> {

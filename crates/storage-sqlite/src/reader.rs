@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use crate::{
+    anew::Anew,
     connection::open_reader,
     error::{SqlResult, closed},
     functions,
@@ -29,8 +30,9 @@ impl Readers {
         Self { path, keep, vault, idle: Mutex::new(Some(Vec::new())) }
     }
 
-    /// Runs `job` on a snapshot that contains every write that returned before.
-    pub(crate) fn run(&self, job: ReadJob<'_>) -> Result<()> {
+    /// Runs `job` on a snapshot that contains every write that returned before. Returns what is to be stored in place of what
+    /// it read.
+    pub(crate) fn run(&self, job: ReadJob<'_>) -> Result<Vec<Anew>> {
         let idle = self.idle.lock().as_mut().ok_or_else(closed)?.pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -42,12 +44,14 @@ impl Readers {
         };
         // A panic in `job` drops the connection, and with it the open transaction.
         connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).sql()?;
-        job(&Tx::new(&connection, &self.vault));
+        let tx = Tx::new(&connection, &self.vault);
+        job(&tx);
+        let anew = tx.take_anew();
         connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).sql()?;
         if let Some(idle) = self.idle.lock().as_mut().filter(|idle| idle.len() < self.keep) {
             idle.push(connection);
         }
-        Ok(())
+        Ok(anew)
     }
 
     /// Drops the idle connections and refuses new reads.

@@ -1,11 +1,15 @@
 //! One transaction on one connection, and the few ways in which the resources use it.
 
-use std::{cell::Cell, ops::Deref};
+use std::{
+    cell::{Cell, RefCell},
+    ops::Deref,
+};
 
 use agent_server_storage::{Map, RawJson, ReadTx, Result, Scope, SortOrder, ThreadId, WriteTx};
 use rusqlite::{Connection, Params, types::Value};
 
 use crate::{
+    anew::Anew,
     codec::{Fields, map_text},
     error::SqlResult,
     vault::Vault,
@@ -15,12 +19,25 @@ use crate::{
 /// A row, and what opens its columns.
 pub(crate) struct Row<'a> {
     row: &'a rusqlite::Row<'a>,
-    vault: &'a Vault,
+    tx: &'a Tx<'a>,
 }
 
 impl<'a> Row<'a> {
     pub(crate) fn vault(&self) -> &'a Vault {
-        self.vault
+        self.tx.vault
+    }
+
+    /// Notes what is to be stored in place of a column.
+    pub(crate) fn store_anew(
+        &self,
+        table: &'static str,
+        column: &str,
+        before: &[u8],
+        after: &[u8],
+    ) {
+        let Some(thread) = self.tx.thread.get() else { return };
+        let (column, before, after) = (column.to_owned(), before.to_owned(), after.to_owned());
+        self.tx.anew.borrow_mut().push(Anew { table, column, thread, before, after });
     }
 }
 
@@ -38,6 +55,10 @@ pub(crate) struct Tx<'a> {
     vault: &'a Vault,
     /// Whether something was deleted whose bytes must leave the files.
     deleted: Cell<bool>,
+    /// The thread that was looked for last, below which rows are read.
+    thread: Cell<Option<i64>>,
+    /// What is to be stored in place of what was read.
+    anew: RefCell<Vec<Anew>>,
 }
 
 impl ReadTx for Tx<'_> {}
@@ -45,7 +66,13 @@ impl WriteTx for Tx<'_> {}
 
 impl<'a> Tx<'a> {
     pub(crate) fn new(connection: &'a Connection, vault: &'a Vault) -> Self {
-        Self { connection, vault, deleted: Cell::new(false) }
+        Self {
+            connection,
+            vault,
+            deleted: Cell::new(false),
+            thread: Cell::default(),
+            anew: RefCell::default(),
+        }
     }
 
     /// What seals and opens columns.
@@ -78,6 +105,11 @@ impl<'a> Tx<'a> {
         self.vault.metadata_text(metadata)
     }
 
+    /// What is to be stored in place of what was read.
+    pub(crate) fn take_anew(&self) -> Vec<Anew> {
+        self.anew.take()
+    }
+
     /// Whether rows were deleted.
     pub(crate) fn has_deleted(&self) -> bool {
         self.deleted.get()
@@ -93,7 +125,7 @@ impl<'a> Tx<'a> {
         let mut statement = self.connection.prepare_cached(sql).sql()?;
         let mut rows = statement.query(params).sql()?;
         let row = rows.next().sql()?;
-        row.map(|row| read(&Row { row, vault: self.vault })).transpose()
+        row.map(|row| read(&Row { row, tx: self })).transpose()
     }
 
     /// All rows.
@@ -107,7 +139,7 @@ impl<'a> Tx<'a> {
         let mut rows = statement.query(params).sql()?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().sql()? {
-            found.push(read(&Row { row, vault: self.vault })?);
+            found.push(read(&Row { row, tx: self })?);
         }
         Ok(found)
     }
@@ -139,6 +171,12 @@ impl<'a> Tx<'a> {
 
     /// The key of the rows below a thread, if the thread is there and visible.
     pub(crate) fn thread_key(&self, scope: &Scope, id: ThreadId) -> Result<Option<i64>> {
+        let key = self.find_thread_key(scope, id)?;
+        self.thread.set(key);
+        Ok(key)
+    }
+
+    fn find_thread_key(&self, scope: &Scope, id: ThreadId) -> Result<Option<i64>> {
         let id = id.0.as_bytes();
         if scope.is_everything() {
             let sql = "SELECT thread_key FROM thread WHERE thread_id = ?1";

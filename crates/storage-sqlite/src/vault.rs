@@ -239,13 +239,15 @@ pub(crate) enum Opened<'a> {
     Plain(ValueRef<'a>),
     /// What was sealed: a blob as [`crate::zip`] makes them.
     Blob(Vec<u8>),
+    /// The same, and what is to be stored in its place.
+    Anew(Vec<u8>, Vec<u8>),
 }
 
 impl Opened<'_> {
     pub(crate) fn value(&self) -> ValueRef<'_> {
         match self {
             Self::Plain(value) => *value,
-            Self::Blob(bytes) => ValueRef::Blob(bytes),
+            Self::Blob(bytes) | Self::Anew(bytes, _) => ValueRef::Blob(bytes),
         }
     }
 }
@@ -264,9 +266,7 @@ impl Vault {
         let Some(blobs) = &self.blobs else { return Ok(self.seal(kind, packed)) };
         let context = blob_context();
         let hooked = blobs.encrypt(&context, &packed.into_bytes())?;
-        let context = map_text(&context);
-        let len = u32::try_from(context.len()).map_err(Error::backend)?;
-        Ok(Json::Blob([&[HOOKED], &len.to_le_bytes()[..], context.as_bytes(), &hooked].concat()))
+        Ok(Json::Blob(with_context(map_text(&context).as_bytes(), &hooked)))
     }
 
     /// Whether somebody else has encrypted a value.
@@ -274,22 +274,26 @@ impl Vault {
         matches!(column, ValueRef::Blob([HOOKED, ..]))
     }
 
-    fn open_hooked(&self, hooked: &[u8]) -> Result<Vec<u8>, String> {
+    fn open_hooked<'v>(&self, hooked: &[u8]) -> Result<Opened<'v>, String> {
         let Some(blobs) = &self.blobs else {
             return Err("was encrypted by a handler of a project, and there is none for it".into());
         };
         let odd = || "is no encrypted blob".to_owned();
         let (len, rest) = hooked.split_first_chunk().ok_or_else(odd)?;
-        let (context, blob) =
+        let (text, blob) =
             rest.split_at_checked(u32::from_le_bytes(*len) as usize).ok_or_else(odd)?;
-        let context: Map = serde_json::from_slice(context).map_err(|_| odd())?;
-        blobs.decrypt(&context, blob).map_err(|error| error.to_string())
+        let context: Map = serde_json::from_slice(text).map_err(|_| odd())?;
+        let opened = blobs.decrypt(&context, blob).map_err(|error| error.to_string())?;
+        Ok(match opened.replacement {
+            Some(replacement) => Opened::Anew(opened.plain, with_context(text, &replacement)),
+            None => Opened::Blob(opened.plain),
+        })
     }
 
     /// Reverses [`Vault::seal`] and [`Vault::seal_content`].
     pub(crate) fn open<'v>(&self, kind: &str, column: ValueRef<'v>) -> Result<Opened<'v>, String> {
         if let ValueRef::Blob([HOOKED, hooked @ ..]) = column {
-            return self.open_hooked(hooked).map(Opened::Blob);
+            return self.open_hooked(hooked);
         }
         let Some(aes) = &self.aes else { return Ok(Opened::Plain(column)) };
         match column {
@@ -374,6 +378,11 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+fn with_context(context: &[u8], hooked: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(context.len()).expect("a context came in a header");
+    [&[HOOKED], &len.to_le_bytes()[..], context, hooked].concat()
 }
 
 fn encoded(aes: &Aes, kind: &str, plain: &[u8]) -> String {

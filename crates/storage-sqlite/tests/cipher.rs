@@ -8,12 +8,13 @@ use agent_server_storage::{
     AssistantId, Condition, Cost, Error, Map, Page, RawJson, Result, RunId, Scope, SortOrder,
     Storage, ThreadId, Timestamp,
     assistants::Assistant,
-    encrypted::{Decrypted, Encrypted, JsonCipher, Part, with_context},
+    checkpoints::{Base, Blob, NewCheckpoint, SaverOp, TaskWrite, TaskWrites},
+    encrypted::{BlobCipher, Decrypted, DecryptedBlob, Encrypted, JsonCipher, Part, with_context},
     runs::{MultitaskStrategy, Run, RunStatus},
     store::NewItem,
     threads::{Changes, Columns, Filter, SortBy, Thread, ThreadStatus},
 };
-use agent_server_storage_sqlite::{Options, Sqlite};
+use agent_server_storage_sqlite::{Encryption, Hooks, Options, Sqlite};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -292,4 +293,185 @@ async fn what_is_encrypted_anew_is_stored() {
     assert_eq!((&assistants[1].1["word"], &item["word"]), (&json!("1:cba"), &json!("1:cba")));
     cipher.taken();
     assert_eq!(rows(storage).await, expected);
+}
+
+/// Turns bytes around behind the number of its key. Keeps the contexts that it was given.
+#[derive(Default)]
+struct TurningBlobs {
+    key: Mutex<u8>,
+    contexts: Mutex<Vec<(&'static str, Map)>>,
+}
+
+impl BlobCipher for TurningBlobs {
+    fn encrypt(&self, context: &Map, blob: &[u8]) -> Result<Vec<u8>> {
+        self.contexts.lock().push(("encrypt", context.clone()));
+        Ok(std::iter::once(*self.key.lock()).chain(blob.iter().rev().copied()).collect())
+    }
+
+    fn decrypt(&self, context: &Map, blob: &[u8]) -> Result<DecryptedBlob> {
+        self.contexts.lock().push(("decrypt", context.clone()));
+        let key = *self.key.lock();
+        let (used, turned) = blob.split_first().unwrap();
+        let plain = turned.iter().rev().copied().collect();
+        let replacement = (*used != key).then(|| [&[key], turned].concat());
+        Ok(DecryptedBlob { plain, replacement })
+    }
+}
+
+/// A checkpoint that holds a text wherever it can.
+fn checkpoint(n: usize, text: &str) -> Vec<SaverOp> {
+    let (ns, id) = (String::new(), format!("1f0c9e2a-0000-6000-8000-{n:012}"));
+    let json = RawJson::of(&json!({"text": text}));
+    let bytes = bytes::Bytes::from(text.to_owned());
+    let blob = Blob {
+        channel: "messages".into(),
+        version: format!("{n:032}"),
+        type_tag: "msgpack".into(),
+        bytes: bytes.clone(),
+    };
+    vec![
+        SaverOp::Put(NewCheckpoint {
+            ns: ns.clone(),
+            id: id.clone(),
+            parent_id: None,
+            created_at: time(),
+            step: 1,
+            source: "loop".into(),
+            run_id: None,
+            metadata: RawJson::of(&json!({"word": "abc", "step": 1})),
+            small: bytes.slice(..bytes.len().min(100)),
+            refs: vec![("messages".into(), blob.version.clone())],
+            blobs: vec![blob],
+        }),
+        SaverOp::Writes(TaskWrites {
+            ns: ns.clone(),
+            checkpoint_id: id.clone(),
+            task_id: "task".into(),
+            task_path: String::new(),
+            writes: vec![TaskWrite {
+                idx: 0,
+                channel: "messages".into(),
+                type_tag: "msgpack".into(),
+                bytes: bytes.slice(..bytes.len().min(100)),
+            }],
+            status: RawJson::of(&json!({"text": &text[..text.len().min(100)]})),
+        }),
+        SaverOp::Base(Base {
+            ns,
+            checkpoint_id: id,
+            values: json,
+            next: RawJson::trusted("[]"),
+            tasks: RawJson::trusted("[]"),
+        }),
+    ]
+}
+
+fn with_blobs(folder: &std::path::Path, blobs: &Arc<TurningBlobs>) -> Arc<dyn Storage> {
+    let hooks = Hooks { blobs: Some(Arc::clone(blobs) as _) };
+    let encryption = Encryption { hooks: Some(hooks), ..Encryption::default() };
+    let storage = Sqlite::open(folder, Options { encryption, ..Options::default() }).unwrap();
+    Encrypted::new(storage, Arc::<Turning>::default())
+}
+
+/// What the columns of contents begin with.
+fn beginnings(folder: &std::path::Path) -> Vec<(String, String)> {
+    let sql = rusqlite::Connection::open(folder.join("agent-server.db")).unwrap();
+    let mut found = vec![];
+    for (table, column) in [
+        ("checkpoint", "small"),
+        ("channel_blob", "bytes"),
+        ("task_write", "bytes"),
+        ("task", "status"),
+        ("rendered", "state_values"),
+        ("rendered", "next"),
+        ("thread_state", "live"),
+    ] {
+        // Marker, length of the context, the context, then the key's number.
+        let query = format!("SELECT hex({column}) FROM {table} WHERE {column} IS NOT NULL");
+        let mut rows = sql.prepare(&query).unwrap();
+        let rows = rows.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        for hex in rows.map(std::result::Result::unwrap) {
+            let context = usize::from_str_radix(&hex[2..4], 16).unwrap();
+            let key = &hex[10 + 2 * context..12 + 2 * context];
+            assert_eq!(&hex[..2], "05", "{table}.{column}");
+            found.push((format!("{table}.{column}"), key.to_owned()));
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contents_of_checkpoints_are_encrypted_and_encrypted_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = Arc::<TurningBlobs>::default();
+    let storage = with_blobs(folder.path(), &blobs);
+    let id = ThreadId(Uuid::from_u128(1));
+    let context = map(json!({"tenant": "t"}));
+    let insert = storage.write(move |tx| tx.insert_thread(&thread(1, json!({"name": "ada"}))));
+    with_context(context.clone(), insert).await.unwrap();
+    storage
+        .write(move |tx| {
+            tx.save(id, &checkpoint(1, "words and words"))?;
+            tx.put_live_state(id, "1f0c9e2a-0000-6000-8000-000000000001", &RawJson::of(&"live"))
+        })
+        .await
+        .unwrap();
+    let read = |storage: Arc<dyn Storage>| async move {
+        let found = storage.read(Cost::Scan, move |tx| {
+            let filter = agent_server_storage::checkpoints::Filter::default();
+            let tuple = tx.get_checkpoint(ALL, id, "", None)?.unwrap();
+            let records = tx.list_records(ALL, id, &filter, 10)?;
+            Ok::<_, Error>((tuple, records, tx.get_live_state(ALL, id)?))
+        });
+        found.await.unwrap()
+    };
+    let before = read(Arc::clone(&storage)).await;
+    assert_eq!(before.0.blobs[0].bytes, "words and words");
+    assert_eq!(before.0.metadata.parse::<Value>().unwrap(), json!({"word": "abc", "step": 1}));
+    // In the context of the thread, also without a request.
+    assert!(blobs.contexts.lock().iter().all(|(_, each)| *each == context));
+    let found = beginnings(folder.path());
+    assert_eq!(found.len(), 7);
+    assert!(found.iter().all(|(_, key)| key == "00"), "{found:?}");
+
+    *blobs.key.lock() = 1;
+    assert_eq!(read(Arc::clone(&storage)).await, before);
+    // The writer stores it before what it is asked next.
+    for _ in 0..2 {
+        storage.write(|_| Ok::<_, Error>(())).await.unwrap();
+    }
+    let found = beginnings(folder.path());
+    assert!(found.iter().all(|(_, key)| key == "01"), "{found:?}");
+    assert_eq!(read(Arc::clone(&storage)).await, before);
+    storage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_are_taken_before_contents_are_encrypted() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = with_blobs(folder.path(), &Arc::default());
+    let id = ThreadId(Uuid::from_u128(1));
+    storage.write(move |tx| tx.insert_thread(&thread(1, json!({})))).await.unwrap();
+    let mut text = String::new();
+    for n in 0..200_usize {
+        text.push_str(&Uuid::new_v5(&Uuid::nil(), &n.to_le_bytes()).to_string().repeat(4));
+        let ops = checkpoint(n, &text);
+        storage.write(move |tx| tx.save(id, &ops)).await.unwrap();
+    }
+    let found = storage.read(Cost::Scan, move |tx| tx.get_checkpoint(ALL, id, "", None));
+    assert_eq!(found.await.unwrap().unwrap().blobs[0].bytes, text);
+    storage.close().await;
+    let size = std::fs::metadata(folder.path().join("agent-server.db")).unwrap().len();
+    assert!(size < 1_000_000, "{size} bytes for {} of the last state", text.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_with_hooks_is_not_opened_without() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(with_blobs(folder.path(), &Arc::default()));
+    let error = Sqlite::open(folder.path(), Options::default()).map(drop).unwrap_err().to_string();
+    assert!(
+        error.ends_with("was written with a project's own encryption: set encryption.path to it")
+    );
+    drop(with_blobs(folder.path(), &Arc::default()));
 }

@@ -8,7 +8,7 @@ use std::{io, sync::Arc, time::Duration};
 use agent_server_domain::{auth::User, ports::EncryptionContexts};
 use agent_server_storage::{
     Error, Map, Result,
-    encrypted::{BlobCipher, Decrypted, JsonCipher, Part},
+    encrypted::{BlobCipher, Decrypted, DecryptedBlob, JsonCipher, Part},
 };
 use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -139,18 +139,21 @@ impl CustomEncryption {
             .collect())
     }
 
-    fn blob(&self, kind: u8, context: &Map, blob: &[u8]) -> Result<Vec<u8>> {
+    fn blob(&self, kind: u8, context: &Map, blob: &[u8]) -> Result<DecryptedBlob> {
         #[derive(Deserialize)]
         struct Answer {
             data: String,
+            replacement: Option<String>,
         }
         let head =
             json!({"kind": "blob", "model": "checkpoint", "field": "blob", "context": context});
         let answers: Vec<Answer> = self.crypt(kind, &[head], &[blob.to_vec()])?;
-        let [Answer { data }] = &answers[..] else {
+        let [Answer { data, replacement }] = &answers[..] else {
             return Err(Error::Backend("the encryption did not answer".into()));
         };
-        BASE64_STANDARD.decode(data).map_err(Error::backend)
+        let decoded = |text: &String| BASE64_STANDARD.decode(text).map_err(Error::backend);
+        let replacement = replacement.as_ref().map(decoded).transpose()?;
+        Ok(DecryptedBlob { plain: decoded(data)?, replacement })
     }
 }
 
@@ -194,10 +197,10 @@ impl JsonCipher for CustomEncryption {
 
 impl BlobCipher for CustomEncryption {
     fn encrypt(&self, context: &Map, blob: &[u8]) -> Result<Vec<u8>> {
-        self.blob(kind::ENCRYPT, context, blob)
+        Ok(self.blob(kind::ENCRYPT, context, blob)?.plain)
     }
 
-    fn decrypt(&self, context: &Map, blob: &[u8]) -> Result<Vec<u8>> {
+    fn decrypt(&self, context: &Map, blob: &[u8]) -> Result<DecryptedBlob> {
         self.blob(kind::DECRYPT, context, blob)
     }
 }

@@ -76,9 +76,10 @@ async def encrypt_blob(ctx: EncryptionContext, blob: bytes) -> bytes:
 
 
 @encryption.decrypt.blob
-async def decrypt_blob(ctx: EncryptionContext, blob: bytes) -> bytes:
+async def decrypt_blob(ctx: EncryptionContext, blob: bytes) -> bytes | DecryptResult[bytes]:
     told("decrypt", "blob", ctx, [])
-    return unseal(blob.decode())[0]
+    plain, is_old = unseal(blob.decode())
+    return DecryptResult(plain, seal(plain, os.urandom(8).hex()).encode()) if is_old else plain
 
 
 @encryption.context

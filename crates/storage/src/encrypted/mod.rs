@@ -82,7 +82,16 @@ pub trait BlobCipher: Send + Sync + 'static {
     ///
     /// # Errors
     /// The read that needs them fails.
-    fn decrypt(&self, context: &Map, blob: &[u8]) -> Result<Vec<u8>>;
+    fn decrypt(&self, context: &Map, blob: &[u8]) -> Result<DecryptedBlob>;
+}
+
+/// Decrypted bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecryptedBlob {
+    /// What was encrypted.
+    pub plain: Vec<u8>,
+    /// What is to be stored instead of what was read.
+    pub replacement: Option<Vec<u8>>,
 }
 
 /// A backend behind a cipher.
