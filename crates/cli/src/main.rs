@@ -13,6 +13,7 @@ mod completions;
 mod config;
 mod data_folder;
 mod doctor;
+mod encryption;
 mod env;
 mod graphs;
 mod keys;

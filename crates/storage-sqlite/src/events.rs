@@ -5,13 +5,12 @@ use agent_server_storage::{
     events::{EventId, Filter, Read, StoredEvent, Write},
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use crate::{
     codec::{Fields, micros},
     error::SqlResult,
-    tx::Tx,
-    zip::pack_bytes,
+    tx::{Row, Tx},
 };
 
 impl Read for Tx<'_> {
@@ -66,7 +65,7 @@ impl Write for Tx<'_> {
                 number(first.id.seq),
                 number(last.id.millis),
                 number(last.id.seq),
-                pack_bytes(&encode(events)),
+                self.content_bytes("event_chunk", &encode(events))?,
             ],
         )
         .sql()?;

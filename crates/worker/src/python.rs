@@ -14,6 +14,7 @@ use crate::Options;
 const FILES: &[(&str, &str)] = &[
     ("__init__.py", include_str!("../python/agent_server_worker/__init__.py")),
     ("__main__.py", include_str!("../python/agent_server_worker/__main__.py")),
+    ("aside.py", include_str!("../python/agent_server_worker/aside.py")),
     ("auth.py", include_str!("../python/agent_server_worker/auth.py")),
     ("config.py", include_str!("../python/agent_server_worker/config.py")),
     ("dependencies.py", include_str!("../python/agent_server_worker/dependencies.py")),
@@ -21,6 +22,7 @@ const FILES: &[(&str, &str)] = &[
     ("embed.py", include_str!("../python/agent_server_worker/embed.py")),
     ("emit.py", include_str!("../python/agent_server_worker/emit.py")),
     ("encode.py", include_str!("../python/agent_server_worker/encode.py")),
+    ("encryption.py", include_str!("../python/agent_server_worker/encryption.py")),
     ("errors.py", include_str!("../python/agent_server_worker/errors.py")),
     ("factory.py", include_str!("../python/agent_server_worker/factory.py")),
     ("frames.py", include_str!("../python/agent_server_worker/frames.py")),

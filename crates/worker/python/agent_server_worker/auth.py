@@ -10,9 +10,6 @@ import asyncio
 import contextvars
 import http
 import inspect
-import os
-import socket
-import sys
 import traceback
 import typing
 from collections.abc import Callable
@@ -24,8 +21,9 @@ import orjson
 from langgraph_sdk import Auth
 
 from agent_server_worker import frames
+from agent_server_worker.aside import Stuck, load_object
 from agent_server_worker.dependencies import Dependencies, is_dependency
-from agent_server_worker.modules import LoadError, import_named, split
+from agent_server_worker.modules import LoadError
 from agent_server_worker.request import GIVEN, Given
 from agent_server_worker.user import NotAUser, User, dumps, wire_user
 
@@ -45,12 +43,10 @@ _WITH_TEXT = (("crons", "update"), ("crons", "delete"))
 _MOST_THREADS = 64
 
 
-class Stuck(Exception):
-    """A synchronous handler goes on although nobody waits for it any more."""
-
-
 class Handlers:
     """The handlers of an ``Auth`` object."""
+
+    kinds = (frames.AUTHENTICATE, frames.AUTHORIZE)
 
     def __init__(self, auth: Auth, spec: str) -> None:
         authenticate = auth._authenticate_handler
@@ -83,6 +79,12 @@ class Handlers:
             if registered := exact.get(place):
                 return registered[-1]
         return auth._global_handlers[-1] if auth._global_handlers else None
+
+    async def answer(self, kind: int, header: dict[str, Any], blobs: list[bytes]) -> dict[str, Any]:
+        """What is asked."""
+        if kind == frames.AUTHENTICATE:
+            return await self.authenticate(header)
+        return await self.authorize(header, blobs)
 
     async def authenticate(self, header: dict[str, Any]) -> dict[str, Any]:
         """Who sends a request, or why it is refused."""
@@ -160,20 +162,7 @@ class Handlers:
 
 def load(spec: str) -> Handlers:
     """Loads the object that ``auth.path`` names."""
-    named = split(spec)
-    if named is None or not named[1]:
-        raise LoadError(f"'{spec}' is not like ./file.py:variable or module:variable")
-    path, variable = named
-    module = import_named(path)
-    try:
-        auth = getattr(module, variable)
-    except AttributeError:
-        likely = [name for name, value in vars(module).items() if isinstance(value, Auth)]
-        hint = f"; it has {', '.join(likely)}" if likely else ""
-        raise LoadError(f"{path} has no variable '{variable}'{hint}") from None
-    if not isinstance(auth, Auth):
-        raise LoadError(f"'{variable}' in {path} is a {type(auth).__name__}, not a langgraph_sdk.Auth")
-    return Handlers(auth, spec)
+    return Handlers(load_object(spec, Auth), spec)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -243,53 +232,3 @@ def _refused(error: BaseException, *, is_denied: bool) -> dict[str, Any]:
     if isinstance(error, ValueError):
         return _refusal(400, str(error) or "Bad Request")
     return _refusal(500, "", cause="".join(traceback.format_exception(error)))
-
-
-class AuthWorker:
-    """Answers the server's questions until the connection ends."""
-
-    def __init__(self, handlers: Handlers) -> None:
-        self.handlers = handlers
-        self.lost = asyncio.Event()
-        self.connection = frames.Connection(self._frame, self.lost.set)
-        self.tasks: dict[int, asyncio.Task[None]] = {}
-
-    @classmethod
-    async def serve(cls, sock: socket.socket, handlers: Handlers) -> None:
-        """Serves until the connection ends."""
-        worker = cls(handlers)
-        sock.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.create_unix_connection(lambda: worker.connection, sock=sock)
-        await worker.lost.wait()
-        sys.stdout.flush()
-        # Threads of handlers that do not return would keep the interpreter from ending.
-        os._exit(0)
-
-    def _frame(self, kind: int, header: bytes, blobs: list[bytes]) -> None:
-        fields: dict[str, Any] = orjson.loads(header)
-        if kind == frames.PING:
-            self.connection.send(frames.PONG, b"{}")
-        elif kind == frames.CANCEL:
-            if task := self.tasks.get(fields["job"]):
-                task.cancel()
-        elif kind in (frames.AUTHENTICATE, frames.AUTHORIZE):
-            number = fields["job"]
-            task = asyncio.create_task(self._answer(kind, fields, blobs))
-            self.tasks[number] = task
-            task.add_done_callback(lambda _: self.tasks.pop(number, None))
-
-    async def _answer(self, kind: int, header: dict[str, Any], blobs: list[bytes]) -> None:
-        reply: dict[str, Any] = {"job": header["job"], "error": None, "live": None}
-        out: list[bytes] = []
-        try:
-            if kind == frames.AUTHENTICATE:
-                answer = await self.handlers.authenticate(header)
-            else:
-                answer = await self.handlers.authorize(header, blobs)
-            out = [dumps(answer)]
-        except asyncio.CancelledError:
-            reply["error"] = {"kind": "refused", "message": "the handler was stopped"}
-        except Stuck:
-            reply["error"] = {"kind": "unavailable", "message": "the handler goes on"}
-        self.connection.send(frames.ANSWER, orjson.dumps(reply), out)
