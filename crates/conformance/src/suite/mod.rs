@@ -4,6 +4,7 @@
 mod build;
 mod exchange;
 mod full_disk;
+mod fuzz;
 mod generated;
 mod scenario;
 mod strangers;
@@ -24,6 +25,8 @@ use crate::{
     session::Session,
     statuses::Statuses,
 };
+
+pub use fuzz::{Fuzz, fuzz};
 
 /// What to judge.
 #[derive(Clone, Debug, Default)]
