@@ -5,6 +5,7 @@
 
 mod a2a;
 mod assistants;
+mod crons;
 mod helpers;
 mod mcp;
 mod odd_values;
@@ -44,6 +45,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Behaviour> {
         run_streams::CASES,
         stateless_runs::CASES,
         webhooks::CASES,
+        crons::CASES,
         store::CASES,
         odd_values::CASES,
         mcp::CASES,
