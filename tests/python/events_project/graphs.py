@@ -149,6 +149,10 @@ child = StateGraph(State).add_node("ask", ask).add_edge(START, "ask").add_edge("
 asking = StateGraph(State).add_node("child", child).add_edge(START, "child").add_edge("child", END).compile()
 
 
+inner = StateGraph(State).add_node("step", step).add_edge(START, "step").add_edge("step", END).compile()
+calm = StateGraph(State).add_node("inner", inner).add_edge(START, "inner").add_edge("inner", END).compile()
+
+
 async def first(state: State) -> dict:
     return {"log": ["first"]}
 
