@@ -35,6 +35,10 @@ pub(crate) mod upstream {
     pub(crate) const CORS_CONFIG: &str = "CORS_CONFIG";
     /// Origins whose pages may call, with commas between them; for where no object says it.
     pub(crate) const CORS_ALLOW_ORIGINS: &str = "CORS_ALLOW_ORIGINS";
+    /// Path in front of all routes; wins over `http.mount_prefix`.
+    pub(crate) const MOUNT_PREFIX: &str = "MOUNT_PREFIX";
+    /// Whether the event streaming of threads is served.
+    pub(crate) const FF_V2_EVENT_STREAMING: &str = "FF_V2_EVENT_STREAMING";
     /// Agent whose card stands at the root.
     pub(crate) const DEFAULT_A2A_ASSISTANT_ID: &str = "DEFAULT_A2A_ASSISTANT_ID";
     /// Names of the tools whose results agents show, separated by commas; all of them if it is not set.
@@ -133,6 +137,19 @@ impl Env {
                 "variable {name}: '{text}' is neither true or 1 nor false or 0"
             ))
             .into()),
+        }
+    }
+}
+
+impl Env {
+    /// As [`Self::flag`]; `yes` and `no` are understood, too, for the few variables where upstream has it so.
+    ///
+    /// Errors: a refusal that names the variable.
+    pub(crate) fn flag_or_yes(&self, name: &str) -> Result<Option<bool>> {
+        match self.get(name).map(|text| text.trim().to_ascii_lowercase()).as_deref() {
+            Some("yes") => Ok(Some(true)),
+            Some("no") => Ok(Some(false)),
+            _ => self.flag(name),
         }
     }
 }

@@ -130,12 +130,16 @@ async fn serve(
         },
         webhooks: sender.is_some(),
         metric_prefix: settings.http.metric_prefix.clone(),
-        disable_mcp: settings.protocols.disable_mcp,
+        disabled: settings.protocols.disabled,
+        api_url: settings.http.document_url(),
         a2a: settings.protocols.a2a.clone(),
     };
-    let router = agent_server_server::router(domain.clone(), options);
+    let mut router = agent_server_server::router(domain.clone(), options);
     if let Some(sender) = sender {
         sender.serve_own(router.clone());
+    }
+    if let Some(prefix) = settings.http.mount_prefix.clone() {
+        router = agent_server_server::mounted(router, prefix);
     }
     let stop = domain.stopping();
     let http = agent_server_server::serve(bound.listener, router, stop.clone());
@@ -145,7 +149,7 @@ async fn serve(
         say(format!("Port {taken} is in use, so this is {}.\n", bound.address.port()));
     }
     say(Banner {
-        address: bound.address,
+        url: settings.http.url(bound.address),
         data_dir: &settings.data_dir,
         project: &project,
         workers: (settings.workers.processes, settings.workers.jobs_per_worker),

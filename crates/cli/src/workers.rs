@@ -177,9 +177,8 @@ impl Workers {
 
     /// What the config of every run says about this server.
     fn facts(&self) -> Vec<(String, String)> {
-        let variables = self.env.with(&self.project.env);
-        let url = variables.get(env::upstream::LANGGRAPH_API_URL).map(str::to_owned);
-        let url = url.unwrap_or_else(|| banner::url(self.address));
+        let http = &self.settings.http;
+        let url = http.api_url.clone().unwrap_or_else(|| http.url(self.address));
         let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         vec![
             fact("langgraph_api_version", agent_server_server::API_VERSION),

@@ -7,10 +7,12 @@ pub mod api;
 mod auth;
 mod convert;
 mod cors;
+mod disabled;
 mod disconnect;
 mod docs;
 pub mod error;
 pub mod metrics;
+mod mount;
 pub mod not_implemented;
 mod serve;
 mod sse;
@@ -32,6 +34,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use auth::Auth;
 pub use cors::{Cors, Origins};
+pub use disabled::Disabled;
+pub use mount::{MountPrefix, mounted};
 pub use serve::serve;
 
 /// What the server is told at start-up.
@@ -49,8 +53,10 @@ pub struct Options {
     pub webhooks: bool,
     /// What the names of our metrics begin with (upstream's `METRIC_PREFIX`).
     pub metric_prefix: String,
-    /// Whether assistants are no tools of the Model Context Protocol (upstream's `http.disable_mcp`).
-    pub disable_mcp: bool,
+    /// Which parts of the API are not served.
+    pub disabled: Disabled,
+    /// Where clients reach the server (`servers` of the document): an address, or a path on its host.
+    pub api_url: Option<String>,
     /// What is special about agents of the Agent2Agent protocol.
     pub a2a: A2aOptions,
 }
@@ -58,8 +64,6 @@ pub struct Options {
 /// Settings of the Agent2Agent protocol.
 #[derive(Clone, Debug, Default)]
 pub struct A2aOptions {
-    /// Whether assistants are no agents (upstream's `http.disable_a2a`).
-    pub disabled: bool,
     /// Whose card stands at the root (upstream's `DEFAULT_A2A_ASSISTANT_ID`).
     pub default_assistant: Option<String>,
     /// Tools whose results are shown; `None` is all of them (upstream's `A2A_ALLOWED_TOOL_CALL_RESULTS`).
@@ -75,7 +79,8 @@ impl Default for Options {
             auth: Auth::default(),
             webhooks: true,
             metric_prefix: metrics::PREFIX.into(),
-            disable_mcp: false,
+            disabled: Disabled::default(),
+            api_url: None,
             a2a: A2aOptions::default(),
         }
     }
@@ -86,15 +91,22 @@ pub const API_VERSION: &str = "0.16.7";
 
 /// The whole server as a router.
 pub fn router(domain: Domain, options: Options) -> Router {
-    let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
+    let disabled = options.disabled;
+    let generated = agent_server_api::Options {
+        body_limit: options.max_body_bytes,
+        without: disabled.operations(),
+    };
     let cors = Arc::new(options.cors.clone());
     let auth = options.auth.clone();
-    let mut routes = agent_server_api::router(api::Api::new(domain, options), limits)
-        .merge(docs::parts())
-        .layer(middleware::from_fn(to_the_end));
+    let mut routes = agent_server_api::router(api::Api::new(domain, options), generated);
+    if !disabled.meta {
+        routes = routes.merge(docs::parts());
+    }
+    routes = routes.layer(middleware::from_fn(to_the_end));
     if auth.authenticator.is_some() {
         // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
-        routes = routes.layer(middleware::from_fn_with_state(auth, auth::authenticate));
+        let guard = auth::Guard { auth, meta_is_open: !disabled.meta };
+        routes = routes.layer(middleware::from_fn_with_state(guard, auth::authenticate));
     }
     routes
         .layer(CatchPanicLayer::custom(|_| {

@@ -86,7 +86,7 @@ impl Settings {
         let data_dir = data_dir(args.data_dir.as_deref(), &file, &project.directory)?;
         Ok(Self {
             http: http::Http::resolve(mode, &from, project)?,
-            protocols: protocols::Protocols::resolve(&env, project),
+            protocols: protocols::Protocols::resolve(&env, project)?,
             workers: workers::Workers::resolve(&from)?,
             runs: agent_server_domain::Options {
                 thread_ttl: thread_ttl::resolve(&env, project)?,
