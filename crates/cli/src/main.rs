@@ -18,11 +18,13 @@ mod graphs;
 mod keys;
 mod late;
 mod listen;
+mod log;
 mod ports;
 mod python;
 mod refusal;
 mod reload;
 mod serve;
+mod telemetry;
 mod webhooks;
 mod workers;
 

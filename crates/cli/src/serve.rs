@@ -5,8 +5,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use agent_server_domain::{Domain, ports::Clock};
-use agent_server_server::webhooks::Sender;
+use agent_server_domain::{Domain, ports::Clock, trace::Traces};
+use agent_server_server::{AccessLog, webhooks::Sender};
 use agent_server_storage_sqlite::Sqlite;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,13 +17,14 @@ use crate::{
     args::DevArgs,
     auth::LateAuth,
     banner::{Banner, say},
-    config::{Settings, find_project, project::Project, unsupported},
+    config::{Settings, find_project, project::Project, telemetry::Tracing, unsupported},
     data_folder,
     env::Env,
     graphs::GraphHosts,
     listen,
     ports::{FreshIds, SystemClock},
     refusal::{Refusal, Result},
+    telemetry::Otel,
     workers::{self, Workers},
 };
 
@@ -66,7 +67,19 @@ pub(crate) fn run(mode: Mode, args: &DevArgs) -> Result<()> {
         .thread_name("agent-server")
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(mode, args, env, project, settings));
+    let otel = match &settings.tracing {
+        Tracing::On(options) => Some(Otel::start(options, runtime.handle())?),
+        Tracing::Unsupported(why) => {
+            tracing::warn!("{why}; no traces are sent");
+            None
+        }
+        Tracing::Off => None,
+    };
+    let traces = otel.as_ref().map(Otel::traces).unwrap_or_default();
+    let served = runtime.block_on(serve(mode, args, env, project, settings, traces));
+    if let Some(otel) = otel {
+        runtime.block_on(otel.shutdown());
+    }
     // What still blocks a thread (a scan, a name being looked up) has nobody to tell.
     runtime.shutdown_background();
     match served? {
@@ -94,6 +107,7 @@ async fn serve(
     env: Env,
     project: Project,
     settings: Settings,
+    traces: Traces,
 ) -> Result<Stopped> {
     let mut signals = Signals::listen()?;
     let bound = listen::bind(&settings.http).await?;
@@ -106,7 +120,8 @@ async fn serve(
         allowed_fields: settings.webhooks.allowed_fields.clone(),
         sender: sender.clone().map(|sender| sender as _),
     };
-    let options = agent_server_domain::Options { webhooks, ..settings.runs.clone() };
+    let options =
+        agent_server_domain::Options { webhooks, traces: traces.clone(), ..settings.runs.clone() };
     let domain = Domain::new(storage, clock, Arc::new(FreshIds), options);
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     domain.start(Arc::clone(&hosts.all)).await.context("the data cannot be used")?;
@@ -130,6 +145,7 @@ async fn serve(
         },
         webhooks: sender.is_some(),
         metric_prefix: settings.http.metric_prefix.clone(),
+        access_log: AccessLog { headers: settings.http.logged_headers.clone(), traces },
         disabled: settings.protocols.disabled,
         api_url: settings.http.document_url(),
         a2a: settings.protocols.a2a.clone(),

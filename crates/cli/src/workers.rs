@@ -165,6 +165,7 @@ impl Workers {
             env: self.project.env.clone(),
             python_path: self.env.get(env::PYTHONPATH).map(str::to_owned),
             facts: self.facts(),
+            log_level: self.settings.log.level.name().to_owned(),
             store: self.store(),
             embed_timeout: self.settings.store.embed_timeout,
             workers: self.settings.workers.processes as usize,

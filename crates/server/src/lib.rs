@@ -3,6 +3,7 @@
 //! [`router`] puts the generated router, which validates and dispatches, under the layers that every request passes.
 //! Handlers are in [`api`], a file per tag of the document; [`error`] alone knows status codes, `sse` alone frames events.
 
+mod access_log;
 pub mod api;
 mod auth;
 mod convert;
@@ -11,6 +12,7 @@ mod disabled;
 mod disconnect;
 mod docs;
 pub mod error;
+mod header_names;
 pub mod metrics;
 mod mount;
 pub mod not_implemented;
@@ -31,10 +33,13 @@ use axum::{
 };
 use http::{Method, header};
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
 
+pub use access_log::AccessLog;
 pub use auth::Auth;
 pub use cors::{Cors, Origins};
 pub use disabled::Disabled;
+pub use header_names::HeaderNames;
 pub use mount::{MountPrefix, mounted};
 pub use serve::serve;
 
@@ -51,6 +56,8 @@ pub struct Options {
     pub auth: Auth,
     /// Whether runs tell receivers of their ends; the served document says so.
     pub webhooks: bool,
+    /// What is told of each request.
+    pub access_log: AccessLog,
     /// What the names of our metrics begin with (upstream's `METRIC_PREFIX`).
     pub metric_prefix: String,
     /// Which parts of the API are not served.
@@ -78,6 +85,7 @@ impl Default for Options {
             cors: Cors::default(),
             auth: Auth::default(),
             webhooks: true,
+            access_log: AccessLog::default(),
             metric_prefix: metrics::PREFIX.into(),
             disabled: Disabled::default(),
             api_url: None,
@@ -98,6 +106,7 @@ pub fn router(domain: Domain, options: Options) -> Router {
     };
     let cors = Arc::new(options.cors.clone());
     let auth = options.auth.clone();
+    let access_log = options.access_log.clone();
     let mut routes = agent_server_api::router(api::Api::new(domain, options), generated);
     if !disabled.meta {
         routes = routes.merge(docs::parts());
@@ -108,13 +117,20 @@ pub fn router(domain: Domain, options: Options) -> Router {
         let guard = auth::Guard { auth, meta_is_open: !disabled.meta };
         routes = routes.layer(middleware::from_fn_with_state(guard, auth::authenticate));
     }
-    routes
+    let routes = routes
         .layer(CatchPanicLayer::custom(|_| {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }))
         .layer(cors.layer())
         .layer(middleware::from_fn_with_state(cors, cors::refuse))
-        .layer(middleware::from_fn(metrics::count))
+        .layer(middleware::from_fn(metrics::count));
+    known(routes, access_log)
+}
+
+/// Puts a router under the layers that every answer of this server has passed.
+fn known(router: Router, access_log: AccessLog) -> Router {
+    router
+        .layer(middleware::from_fn_with_state(Arc::new(access_log), access_log::log))
         .layer(middleware::map_response(name_server))
 }
 
@@ -129,7 +145,7 @@ async fn to_the_end(request: Request, next: Next) -> Response {
     if method.is_safe() || !tells {
         return next.run(request).await;
     }
-    match tokio::spawn(next.run(request)).await {
+    match tokio::spawn(next.run(request).in_current_span()).await {
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

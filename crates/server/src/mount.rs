@@ -9,9 +9,11 @@
 use std::sync::Arc;
 
 use agent_server_api::Rejection;
-use axum::{Router, extract::Request, response::IntoResponse as _};
+use axum::{Router, extract::Request};
 use http::{Uri, uri::PathAndQuery};
 use tower::ServiceExt as _;
+
+use crate::AccessLog;
 
 /// The path in front, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,13 +77,18 @@ fn routed(uri: &Uri, prefix: &MountPrefix) -> Option<Uri> {
 
 /// Puts a router below a prefix. The prefix is left in the extensions of each request that came through it.
 pub fn mounted(router: Router, prefix: MountPrefix) -> Router {
+    let outside = Router::new().fallback(|| async { Rejection::not_found() });
+    let outside = crate::known(outside, AccessLog::default());
     Router::new().fallback(move |mut request: Request| {
-        let (router, prefix) = (router.clone(), prefix.clone());
+        let (mut router, prefix) = (router.clone(), prefix.clone());
+        let uri = routed(request.uri(), &prefix);
+        if uri.is_none() {
+            router = outside.clone();
+        }
         async move {
-            let Some(uri) = routed(request.uri(), &prefix) else {
-                return Rejection::not_found().into_response();
-            };
-            if uri != *request.uri() {
+            if let Some(uri) = uri
+                && uri != *request.uri()
+            {
                 *request.uri_mut() = uri;
                 request.extensions_mut().insert(prefix);
             }

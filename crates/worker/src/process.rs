@@ -111,6 +111,7 @@ async fn load(
         auth: options.auth.as_deref(),
         facts: &options.facts,
         store: &options.store,
+        log_level: &options.log_level,
         template,
     }));
     let hello = hello(&mut receiver).await?;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use agent_server_server::{Cors, MountPrefix};
+use agent_server_server::{Cors, HeaderNames, MountPrefix};
 use serde_json::Value;
 
 use super::{Sources, cors, first, project::Project};
@@ -26,6 +26,8 @@ pub(crate) struct Http {
     pub(crate) max_body_bytes: usize,
     /// Which pages of other origins may call.
     pub(crate) cors: Cors,
+    /// Headers that are logged.
+    pub(crate) logged_headers: HeaderNames,
     /// Path in front of all routes.
     pub(crate) mount_prefix: Option<MountPrefix>,
     /// Address of the server as others see it.
@@ -59,6 +61,7 @@ impl Http {
                 || 300 << 20,
             ),
             cors: cors::resolve(from.env, project)?,
+            logged_headers: logged_headers(project)?,
             mount_prefix: mount_prefix(from.env, project)?,
             api_url: from.env.get(upstream::LANGGRAPH_API_URL).map(str::to_owned),
             metric_prefix: from
@@ -99,6 +102,21 @@ fn mount_prefix(env: &Env, project: &Project) -> Result<Option<MountPrefix>> {
     };
     let parsed = MountPrefix::parse(text);
     parsed.map_err(|cause| Refusal::usage(format!("{place}: {cause}")).into())
+}
+
+/// The headers of `http.logging_headers`.
+fn logged_headers(project: &Project) -> Result<HeaderNames> {
+    let section = project.sections.get("http").and_then(|http| http.get("logging_headers"));
+    let names = |keys: [&str; 2]| -> Result<Vec<String>> {
+        let given = keys.iter().find_map(|key| section?.get(key)).cloned();
+        serde_json::from_value(given.unwrap_or_else(|| Value::Array(vec![]))).map_err(|_| {
+            Refusal::usage(format!("http.logging_headers.{}: not a list of texts", keys[0])).into()
+        })
+    };
+    Ok(HeaderNames {
+        includes: names(["includes", "include"])?,
+        excludes: names(["excludes", "exclude"])?,
+    })
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod reference;
 pub(crate) mod runs;
 pub(crate) mod store;
 mod suggest;
+pub(crate) mod telemetry;
 mod thread_ttl;
 pub(crate) mod unsupported;
 pub(crate) mod webhooks;
@@ -53,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) store: store::Store,
     /// What is logged.
     pub(crate) log: log::Log,
+    /// Whether traces are sent.
+    pub(crate) tracing: telemetry::Tracing,
     /// Who may ask; `None` if the server asks nobody who they are, or the project has a handler of its own.
     pub(crate) auth: Option<agent_server_auth::Options>,
     /// Folder of all data, absolute.
@@ -96,6 +99,7 @@ impl Settings {
             webhooks: webhooks::resolve(&from, project)?,
             store,
             log: log::Log::resolve(&from, process)?,
+            tracing: telemetry::Tracing::resolve(&env)?,
             auth: auth::resolve(&from, project, &data_dir)?,
             data_dir,
         })
