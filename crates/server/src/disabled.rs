@@ -36,12 +36,17 @@ impl Disabled {
         hidden.map(|operation| operation.name).collect()
     }
 
+    /// Whether the events of threads can be streamed, also over a WebSocket.
+    pub(crate) fn streams_events(self) -> bool {
+        !self.runs && !self.event_streaming
+    }
+
     fn hides(self, operation: &Operation) -> bool {
         match operation.tag {
             "Assistants" => self.assistants,
             "Threads" => self.threads,
             "Thread Runs" | "Stateless Runs" | "Crons" => self.runs,
-            "Streaming" => self.runs || self.event_streaming,
+            "Streaming" => !self.streams_events(),
             "Store" => self.store,
             "MCP" => self.mcp,
             "A2A" => self.a2a,

@@ -107,9 +107,13 @@ pub fn router(domain: Domain, options: Options) -> Router {
     let cors = Arc::new(options.cors.clone());
     let auth = options.auth.clone();
     let access_log = options.access_log.clone();
-    let mut routes = agent_server_api::router(api::Api::new(domain, options), generated);
+    let api = api::Api::new(domain, options);
+    let mut routes = agent_server_api::router(api.clone(), generated);
     if !disabled.meta {
         routes = routes.merge(docs::parts());
+    }
+    if disabled.streams_events() {
+        routes = routes.merge(api::websocket(api));
     }
     routes = routes.layer(middleware::from_fn(to_the_end));
     if auth.authenticator.is_some() {
@@ -141,7 +145,8 @@ async fn to_the_end(request: Request, next: Next) -> Response {
     let (method, path) = (request.method(), request.uri().path());
     let speaks = path.starts_with("/a2a/") || path.starts_with("/mcp");
     let tells =
-        *method == Method::DELETE || path.contains("/runs") || path.ends_with("/prune") || speaks;
+        *method == Method::DELETE || ["/prune", "/commands"].iter().any(|end| path.ends_with(end));
+    let tells = tells || path.contains("/runs") || speaks;
     if method.is_safe() || !tells {
         return next.run(request).await;
     }

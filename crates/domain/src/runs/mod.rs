@@ -18,6 +18,7 @@ pub mod kwargs;
 mod once;
 pub(crate) mod origin;
 mod plan;
+mod question;
 pub mod result;
 mod row;
 mod sink;

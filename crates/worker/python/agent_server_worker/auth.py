@@ -24,6 +24,7 @@ import orjson
 from langgraph_sdk import Auth
 
 from agent_server_worker import frames
+from agent_server_worker.dependencies import Dependencies, is_dependency
 from agent_server_worker.modules import LoadError, import_named, split
 from agent_server_worker.request import GIVEN, Given
 from agent_server_worker.user import NotAUser, User, dumps, wire_user
@@ -58,7 +59,10 @@ class Handlers:
                 f"{spec} has no handler that says who asks; decorate one with @auth.authenticate"
             )
         self._authenticate: Callable[..., Any] = authenticate
-        self.parameters = _parameters(authenticate)
+        self._given, depending = _parameters(authenticate)
+        self._dependencies = Dependencies(depending) if depending else None
+        # What users are remembered by: dependencies may look at everything.
+        self.parameters = [*self._given, *(["request"] if depending else [])]
         found = {
             (resource, action): self._handler(auth, resource, action)
             for resource, actions in _ACTIONS.items()
@@ -83,9 +87,7 @@ class Handlers:
     async def authenticate(self, header: dict[str, Any]) -> dict[str, Any]:
         """Who sends a request, or why it is refused."""
         try:
-            given = Given(header)
-            arguments = {name: given.get(name) for name in self.parameters}
-            user = await self._called(self._authenticate, arguments)
+            user = await self._asked(Given(header))
             try:
                 return {"user": wire_user(user)}
             except NotAUser as error:
@@ -98,6 +100,14 @@ class Handlers:
             raise
         except BaseException as error:
             return _refused(error, is_denied=False)
+
+    async def _asked(self, given: Given) -> Any:
+        arguments = {name: given.get(name) for name in self._given}
+        if self._dependencies is None:
+            return await self._called(self._authenticate, arguments)
+        return await self._dependencies.call(
+            given.get("scope"), lambda more: self._called(self._authenticate, arguments | more)
+        )
 
     async def authorize(self, header: dict[str, Any], blobs: list[bytes]) -> dict[str, Any]:
         """What a user may do of an event, or why not."""
@@ -172,29 +182,30 @@ def _is_async(function: Callable[..., Any]) -> bool:
     )
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
-    """The parameters that the server fills; those that it cannot fill are refused."""
+def _parameters(function: Callable[..., Any]) -> tuple[list[str], list[inspect.Parameter]]:
+    """The parameters that the server fills, and those that dependencies fill; what nobody can fill is refused."""
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except Exception:
         hints = {}
-    names = []
+    names, depending = [], []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        extras = getattr(hints.get(name), "__metadata__", ())
-        if any(type(extra).__name__ == "Depends" for extra in extras):
-            raise LoadError(f"parameter '{name}': dependencies of FastAPI are not supported")
-        if name in GIVEN:
-            if parameter.kind is parameter.POSITIONAL_ONLY:
-                raise LoadError(f"parameter '{name}' cannot be given by name")
+        hint = hints.get(name, parameter.annotation)
+        depends = is_dependency(hint, parameter.default)
+        if parameter.kind is parameter.POSITIONAL_ONLY and (depends or name in GIVEN):
+            raise LoadError(f"parameter '{name}' cannot be given by name")
+        if depends:
+            depending.append(parameter.replace(annotation=hint))
+        elif name in GIVEN:
             names.append(name)
         elif parameter.default is parameter.empty:
             known = ", ".join(sorted(GIVEN))
             raise LoadError(
                 f"parameter '{name}' of the authenticate handler is unknown and has no default; known are {known}"
             )
-    return names
+    return names, depending
 
 
 def _as_handlers_know(value: dict[str, Any], resource: str, action: str) -> dict[str, Any]:
