@@ -30,11 +30,13 @@ use crate::rejection::Rejection;
 pub struct Options {
     /// Largest request body in bytes; larger ones are answered with 413. The default is upstream's 300 MiB.
     pub body_limit: usize,
+    /// Names of operations that are not served: as if the document did not have them.
+    pub without: Vec<&'static str>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { body_limit: 314_572_800 }
+        Self { body_limit: 314_572_800, without: vec![] }
     }
 }
 
@@ -66,6 +68,9 @@ impl<S: Service> Routes<S> {
         F: Fn(S, Call) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<Response, S::Error>> + Send + 'static,
     {
+        if self.options.without.contains(&operation.name) {
+            return;
+        }
         let service = self.service.clone();
         let body_limit = self.options.body_limit;
         let handler: Handler = Arc::new(move |request, fixed| {

@@ -13,8 +13,8 @@ use crate::config::project::Project;
 
 /// What the banner says.
 pub(crate) struct Banner<'a> {
-    /// Where the server listens.
-    pub(crate) address: SocketAddr,
+    /// Where clients on this machine reach the server.
+    pub(crate) url: String,
     /// Folder of all data.
     pub(crate) data_dir: &'a Path,
     /// What is served.
@@ -27,10 +27,10 @@ pub(crate) struct Banner<'a> {
 
 impl std::fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let url = url(self.address);
+        let url = &self.url;
         writeln!(f, "agent-server {}\n", env!("CARGO_PKG_VERSION"))?;
         let mut line = |name: &str, text: &str| writeln!(f, "  {name:<8} {text}");
-        line("API", &url)?;
+        line("API", url)?;
         line("Docs", &format!("{url}/docs"))?;
         if let Some(studio) = self.studio_url {
             line("Studio", &format!("{}/studio/?baseUrl={url}", studio.trim_end_matches('/')))?;
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn banner_says_where_everything_is() {
         let banner = Banner {
-            address: "0.0.0.0:2024".parse().unwrap(),
+            url: url("0.0.0.0:2024".parse().unwrap()),
             data_dir: Path::new("/p/.agent-server"),
             project: &Project::demo("/p".into()),
             workers: (2, 10),

@@ -35,6 +35,10 @@ pub(crate) mod upstream {
     pub(crate) const CORS_CONFIG: &str = "CORS_CONFIG";
     /// Origins whose pages may call, with commas between them; for where no object says it.
     pub(crate) const CORS_ALLOW_ORIGINS: &str = "CORS_ALLOW_ORIGINS";
+    /// Path in front of all routes; wins over `http.mount_prefix`.
+    pub(crate) const MOUNT_PREFIX: &str = "MOUNT_PREFIX";
+    /// Whether the event streaming of threads is served.
+    pub(crate) const FF_V2_EVENT_STREAMING: &str = "FF_V2_EVENT_STREAMING";
     /// Agent whose card stands at the root.
     pub(crate) const DEFAULT_A2A_ASSISTANT_ID: &str = "DEFAULT_A2A_ASSISTANT_ID";
     /// Names of the tools whose results agents show, separated by commas; all of them if it is not set.
@@ -49,6 +53,39 @@ pub(crate) mod upstream {
     pub(crate) const LOG_JSON: &str = "LOG_JSON";
     /// Colours in the log.
     pub(crate) const LOG_COLOR: &str = "LOG_COLOR";
+    // Of OpenTelemetry, which upstream reads as well.
+    /// Whether traces are sent; on where an endpoint is given.
+    pub(crate) const OTEL_ENABLED: &str = "OTEL_ENABLED";
+    /// `true` switches traces off.
+    pub(crate) const OTEL_SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
+    /// `otlp` or `none`.
+    pub(crate) const OTEL_TRACES_EXPORTER: &str = "OTEL_TRACES_EXPORTER";
+    /// Collector that traces are sent to.
+    pub(crate) const OTEL_EXPORTER_OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    /// The same for traces alone, with its whole path.
+    pub(crate) const OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: &str =
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    /// Only `http/protobuf` is spoken.
+    pub(crate) const OTEL_EXPORTER_OTLP_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    /// The same for traces alone.
+    pub(crate) const OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: &str =
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+    /// Headers for the collector.
+    pub(crate) const OTEL_EXPORTER_OTLP_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+    /// The same for traces alone.
+    pub(crate) const OTEL_EXPORTER_OTLP_TRACES_HEADERS: &str = "OTEL_EXPORTER_OTLP_TRACES_HEADERS";
+    /// How long sending a batch may take, milliseconds.
+    pub(crate) const OTEL_EXPORTER_OTLP_TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+    /// The same for traces alone.
+    pub(crate) const OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT";
+    /// Name of the server in traces; `agent-server` if absent.
+    pub(crate) const OTEL_SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
+    /// What else the server says of itself in traces.
+    pub(crate) const OTEL_RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+    /// Which traces are recorded; `parentbased_always_on` if absent.
+    pub(crate) const OTEL_TRACES_SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+    /// Share of the traces that are recorded, 0 to 1.
+    pub(crate) const OTEL_TRACES_SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
 
     /// Sections of langgraph.json that images carry as JSON in variables: name of the variable, key of the section.
     pub(crate) const SECTIONS: [(&str, &str); 10] = [
@@ -137,6 +174,19 @@ impl Env {
                 "variable {name}: '{text}' is neither true or 1 nor false or 0"
             ))
             .into()),
+        }
+    }
+}
+
+impl Env {
+    /// As [`Self::flag`]; `yes` and `no` are understood, too, for the few variables where upstream has it so.
+    ///
+    /// Errors: a refusal that names the variable.
+    pub(crate) fn flag_or_yes(&self, name: &str) -> Result<Option<bool>> {
+        match self.get(name).map(|text| text.trim().to_ascii_lowercase()).as_deref() {
+            Some("yes") => Ok(Some(true)),
+            Some("no") => Ok(Some(false)),
+            _ => self.flag(name),
         }
     }
 }

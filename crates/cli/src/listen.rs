@@ -82,6 +82,9 @@ mod tests {
             max_body_bytes: 1,
             metric_prefix: String::new(),
             cors: agent_server_server::Cors::default(),
+            logged_headers: agent_server_server::HeaderNames::default(),
+            mount_prefix: None,
+            api_url: None,
         }
     }
 

@@ -19,12 +19,14 @@ mod graphs;
 mod keys;
 mod late;
 mod listen;
+mod log;
 mod ports;
 mod python;
 mod refusal;
 mod reload;
 mod remote;
 mod serve;
+mod telemetry;
 mod webhooks;
 mod workers;
 

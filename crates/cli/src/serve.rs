@@ -5,8 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agent_server_domain::{Domain, ports::Clock};
-use agent_server_server::webhooks::Sender;
+use agent_server_domain::{Domain, ports::Clock, trace::Traces};
+use agent_server_server::{AccessLog, webhooks::Sender};
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
@@ -16,13 +16,14 @@ use crate::{
     args::DevArgs,
     auth::LateAuth,
     banner::{Banner, say},
-    config::{Settings, find_project, project::Project, unsupported},
+    config::{Settings, find_project, project::Project, telemetry::Tracing, unsupported},
     encryption,
     env::Env,
     graphs::GraphHosts,
     listen,
     ports::{FreshIds, SystemClock},
     refusal::{Refusal, Result},
+    telemetry::Otel,
     workers::{self, Workers},
 };
 
@@ -65,7 +66,19 @@ pub(crate) fn run(mode: Mode, args: &DevArgs) -> Result<()> {
         .thread_name("agent-server")
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(mode, args, env, project, settings));
+    let otel = match &settings.tracing {
+        Tracing::On(options) => Some(Otel::start(options, runtime.handle())?),
+        Tracing::Unsupported(why) => {
+            tracing::warn!("{why}; no traces are sent");
+            None
+        }
+        Tracing::Off => None,
+    };
+    let traces = otel.as_ref().map(Otel::traces).unwrap_or_default();
+    let served = runtime.block_on(serve(mode, args, env, project, settings, traces));
+    if let Some(otel) = otel {
+        runtime.block_on(otel.shutdown());
+    }
     // What still blocks a thread (a scan, a name being looked up) has nobody to tell.
     runtime.shutdown_background();
     match served? {
@@ -93,6 +106,7 @@ async fn serve(
     env: Env,
     project: Project,
     settings: Settings,
+    traces: Traces,
 ) -> Result<Stopped> {
     let mut signals = Signals::listen()?;
     let bound = listen::bind(&settings.http).await?;
@@ -107,7 +121,8 @@ async fn serve(
         allowed_fields: settings.webhooks.allowed_fields.clone(),
         sender: sender.clone().map(|sender| sender as _),
     };
-    let options = agent_server_domain::Options { webhooks, ..settings.runs.clone() };
+    let options =
+        agent_server_domain::Options { webhooks, traces: traces.clone(), ..settings.runs.clone() };
     let domain = Domain::new(storage, clock, Arc::new(FreshIds), options);
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     domain.start(Arc::clone(&hosts.all)).await.context("the data cannot be used")?;
@@ -132,12 +147,17 @@ async fn serve(
         webhooks: sender.is_some(),
         encryption: encryption.clone().map(|custom| agent_server_server::Contexts(custom)),
         metric_prefix: settings.http.metric_prefix.clone(),
-        disable_mcp: settings.protocols.disable_mcp,
+        access_log: AccessLog { headers: settings.http.logged_headers.clone(), traces },
+        disabled: settings.protocols.disabled,
+        api_url: settings.http.document_url(),
         a2a: settings.protocols.a2a.clone(),
     };
-    let router = agent_server_server::router(domain.clone(), options);
+    let mut router = agent_server_server::router(domain.clone(), options);
     if let Some(sender) = sender {
         sender.serve_own(router.clone());
+    }
+    if let Some(prefix) = settings.http.mount_prefix.clone() {
+        router = agent_server_server::mounted(router, prefix);
     }
     let stop = domain.stopping();
     let http = agent_server_server::serve(bound.listener, router, stop.clone());
@@ -147,7 +167,7 @@ async fn serve(
         say(format!("Port {taken} is in use, so this is {}.\n", bound.address.port()));
     }
     say(Banner {
-        address: bound.address,
+        url: settings.http.url(bound.address),
         data_dir: &settings.data_dir,
         project: &project,
         workers: (settings.workers.processes, settings.workers.jobs_per_worker),

@@ -165,6 +165,7 @@ impl Workers {
             env: self.project.env.clone(),
             python_path: self.env.get(env::PYTHONPATH).map(str::to_owned),
             facts: self.facts(),
+            log_level: self.settings.log.level.name().to_owned(),
             store: self.store(),
             embed_timeout: self.settings.store.embed_timeout,
             workers: self.settings.workers.processes as usize,
@@ -177,9 +178,8 @@ impl Workers {
 
     /// What the config of every run says about this server.
     fn facts(&self) -> Vec<(String, String)> {
-        let variables = self.env.with(&self.project.env);
-        let url = variables.get(env::upstream::LANGGRAPH_API_URL).map(str::to_owned);
-        let url = url.unwrap_or_else(|| banner::url(self.address));
+        let http = &self.settings.http;
+        let url = http.api_url.clone().unwrap_or_else(|| http.url(self.address));
         let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         vec![
             fact("langgraph_api_version", agent_server_server::API_VERSION),

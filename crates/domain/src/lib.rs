@@ -16,6 +16,7 @@ pub mod store;
 pub mod stream;
 pub mod threads;
 mod timer;
+pub mod trace;
 pub mod webhooks;
 
 use std::sync::{Arc, OnceLock};
@@ -53,6 +54,8 @@ pub struct Options {
     pub thread_ttl: Option<storage::threads::Ttl>,
     /// Who is told of the ends of runs, and how.
     pub webhooks: webhooks::Options,
+    /// Who records what the server does as parts of traces.
+    pub traces: trace::Traces,
     /// Settings of the store.
     pub store: store::Options,
 }
@@ -69,6 +72,7 @@ impl Default for Options {
             needs_graphs: false,
             thread_ttl: None,
             webhooks: webhooks::Options::default(),
+            traces: trace::Traces::default(),
             store: store::Options::default(),
         }
     }

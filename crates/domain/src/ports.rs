@@ -14,7 +14,7 @@ use agent_server_storage::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Error, auth::User, storage::Map};
+use crate::{Error, auth::User, storage::Map, trace::TraceContext};
 
 /// Time, so that rules can be tested without one.
 pub trait Clock: Send + Sync + 'static {
@@ -71,6 +71,8 @@ pub struct RunOrder {
     pub checkpoint: Option<CheckpointTuple>,
     /// Id of the thread's newest root checkpoint.
     pub head_id: Option<String>,
+    /// Where the attempt stands in a trace, if one is recorded. Else the kwargs say where the run does.
+    pub trace: Option<TraceContext>,
 }
 
 /// One event of a run's stream.
@@ -308,6 +310,8 @@ pub struct WebhookCall {
     pub sent_at: Timestamp,
     /// JSON.
     pub body: Bytes,
+    /// Where the try stands in a trace.
+    pub trace: Option<TraceContext>,
 }
 
 /// Why a receiver could not be asked.

@@ -5,7 +5,7 @@
 
 use axum::{Router, routing::get};
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Options, auth};
 
@@ -31,8 +31,8 @@ const STYLE: &str = "/docs/swagger-ui.css";
 /// How long a browser may keep a part of the page, seconds: a day. A new version of the server may bring another.
 const MAX_AGE: &str = "public, max-age=86400";
 
-/// The document with the configured graphs listed where a graph id is expected, without webhooks where nothing is told, and
-/// with what the project says of its authentication.
+/// The document with the configured graphs listed where a graph id is expected, without what is switched off, and with
+/// where the server is and what the project says of its authentication.
 pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>, options: &Options) -> String {
     let mut document = agent_server_api::document().clone();
     let ids: Vec<Value> = graph_ids.map(Value::from).collect();
@@ -50,6 +50,10 @@ pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>, options: &O
         if let Some(properties) = properties.as_object_mut() {
             properties.shift_remove("webhook");
         }
+    }
+    options.disabled.describe(&mut document);
+    if let Some(url) = &options.api_url {
+        document["servers"] = json!([{"url": url}]);
     }
     document.to_string()
 }

@@ -3,15 +3,19 @@
 //! [`router`] puts the generated router, which validates and dispatches, under the layers that every request passes.
 //! Handlers are in [`api`], a file per tag of the document; [`error`] alone knows status codes, `sse` alone frames events.
 
+mod access_log;
 pub mod api;
 mod auth;
 mod convert;
 mod cors;
+mod disabled;
 mod disconnect;
 mod docs;
 mod encryption;
 pub mod error;
+mod header_names;
 pub mod metrics;
+mod mount;
 pub mod not_implemented;
 mod serve;
 mod sse;
@@ -30,9 +34,14 @@ use axum::{
 };
 use http::{Method, header};
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
 
+pub use access_log::AccessLog;
 pub use auth::Auth;
 pub use cors::{Cors, Origins};
+pub use disabled::Disabled;
+pub use header_names::HeaderNames;
+pub use mount::{MountPrefix, mounted};
 pub use serve::serve;
 
 /// What the server is told at start-up.
@@ -50,10 +59,14 @@ pub struct Options {
     pub webhooks: bool,
     /// Who knows in which context what a request writes is encrypted; `None` where nothing needs one.
     pub encryption: Option<Contexts>,
+    /// What is told of each request.
+    pub access_log: AccessLog,
     /// What the names of our metrics begin with (upstream's `METRIC_PREFIX`).
     pub metric_prefix: String,
-    /// Whether assistants are no tools of the Model Context Protocol (upstream's `http.disable_mcp`).
-    pub disable_mcp: bool,
+    /// Which parts of the API are not served.
+    pub disabled: Disabled,
+    /// Where clients reach the server (`servers` of the document): an address, or a path on its host.
+    pub api_url: Option<String>,
     /// What is special about agents of the Agent2Agent protocol.
     pub a2a: A2aOptions,
 }
@@ -71,8 +84,6 @@ impl std::fmt::Debug for Contexts {
 /// Settings of the Agent2Agent protocol.
 #[derive(Clone, Debug, Default)]
 pub struct A2aOptions {
-    /// Whether assistants are no agents (upstream's `http.disable_a2a`).
-    pub disabled: bool,
     /// Whose card stands at the root (upstream's `DEFAULT_A2A_ASSISTANT_ID`).
     pub default_assistant: Option<String>,
     /// Tools whose results are shown; `None` is all of them (upstream's `A2A_ALLOWED_TOOL_CALL_RESULTS`).
@@ -88,8 +99,10 @@ impl Default for Options {
             auth: Auth::default(),
             webhooks: true,
             encryption: None,
+            access_log: AccessLog::default(),
             metric_prefix: metrics::PREFIX.into(),
-            disable_mcp: false,
+            disabled: Disabled::default(),
+            api_url: None,
             a2a: A2aOptions::default(),
         }
     }
@@ -100,29 +113,46 @@ pub const API_VERSION: &str = "0.16.7";
 
 /// The whole server as a router.
 pub fn router(domain: Domain, options: Options) -> Router {
-    let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
+    let disabled = options.disabled;
+    let generated = agent_server_api::Options {
+        body_limit: options.max_body_bytes,
+        without: disabled.operations(),
+    };
     let cors = Arc::new(options.cors.clone());
     let auth = options.auth.clone();
+    let access_log = options.access_log.clone();
     let contexts = options.encryption.clone();
     let api = api::Api::new(domain, options);
-    let mut routes = agent_server_api::router(api.clone(), limits)
-        .merge(docs::parts())
-        .merge(api::websocket(api));
+    let mut routes = agent_server_api::router(api.clone(), generated);
+    if !disabled.meta {
+        routes = routes.merge(docs::parts());
+    }
+    if disabled.streams_events() {
+        routes = routes.merge(api::websocket(api));
+    }
     if let Some(Contexts(contexts)) = contexts {
         routes = routes.layer(middleware::from_fn_with_state(contexts, encryption::in_context));
     }
     routes = routes.layer(middleware::from_fn(to_the_end));
     if auth.authenticator.is_some() {
         // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
-        routes = routes.layer(middleware::from_fn_with_state(auth, auth::authenticate));
+        let guard = auth::Guard { auth, meta_is_open: !disabled.meta };
+        routes = routes.layer(middleware::from_fn_with_state(guard, auth::authenticate));
     }
-    routes
+    let routes = routes
         .layer(CatchPanicLayer::custom(|_| {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }))
         .layer(cors.layer())
         .layer(middleware::from_fn_with_state(cors, cors::refuse))
-        .layer(middleware::from_fn(metrics::count))
+        .layer(middleware::from_fn(metrics::count));
+    known(routes, access_log)
+}
+
+/// Puts a router under the layers that every answer of this server has passed.
+fn known(router: Router, access_log: AccessLog) -> Router {
+    router
+        .layer(middleware::from_fn_with_state(Arc::new(access_log), access_log::log))
         .layer(middleware::map_response(name_server))
 }
 
@@ -138,7 +168,7 @@ async fn to_the_end(request: Request, next: Next) -> Response {
     if method.is_safe() || !tells {
         return next.run(request).await;
     }
-    match tokio::spawn(next.run(request)).await {
+    match tokio::spawn(next.run(request).in_current_span()).await {
         Ok(response) => response,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

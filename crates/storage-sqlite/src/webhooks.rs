@@ -13,7 +13,7 @@ use crate::{
 };
 
 const COLUMNS: &str = "run_id, thread_id, assistant_id, url, host, status, attempts, created_at, updated_at, due_at, \
-                       outcome, metadata";
+                       outcome, metadata, trace";
 
 fn delivery(row: &Row<'_>) -> Result<Delivery> {
     let fields = Fields::new("webhook_delivery", row);
@@ -31,6 +31,7 @@ fn delivery(row: &Row<'_>) -> Result<Delivery> {
         due_at,
         outcome: fields.get(10)?,
         metadata: fields.metadata(11)?,
+        trace: fields.get::<Option<String>>(12)?.map(RawJson::trusted),
     })
 }
 
@@ -105,8 +106,8 @@ impl Write for Tx<'_> {
     fn insert_delivery(&self, delivery: &Delivery, payload: &RawJson) -> Result<()> {
         self.change(
             "INSERT INTO webhook_delivery (run_id, thread_id, assistant_id, url, host, status, attempts, created_at, \
-             updated_at, due_at, outcome, metadata, payload) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
+             updated_at, due_at, outcome, metadata, payload, trace) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
             params![
                 delivery.run_id.0.as_bytes(),
                 delivery.thread_id.0.as_bytes(),
@@ -121,6 +122,7 @@ impl Write for Tx<'_> {
                 delivery.outcome,
                 self.metadata_text(&delivery.metadata),
                 self.packed_json("webhook_delivery", payload),
+                delivery.trace.as_ref().map(RawJson::get),
             ],
         )
         .sql()?;

@@ -58,6 +58,8 @@ pub struct Delivery {
     pub outcome: Option<String>,
     /// Metadata of the thread at the end of the run: what a [`Scope`] looks at.
     pub metadata: Map,
+    /// Where the run stood in a trace: whatever the rules wrote.
+    pub trace: Option<RawJson>,
 }
 
 /// Reads of deliveries.

@@ -98,6 +98,7 @@ async fn run(pool: &Pool, sink: &Sink, graph: &str, input: Value, modes: &[&str]
     pool.start(
         slot,
         RunOrder {
+            trace: None,
             lease,
             graph_id: graph.into(),
             assistant_id: Uuid::nil().into(),

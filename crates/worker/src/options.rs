@@ -48,6 +48,8 @@ pub struct Options {
     pub python_path: Option<String>,
     /// Metadata that every run's config gets, such as `langgraph_api_version`.
     pub facts: Vec<(String, String)>,
+    /// Least important level of what graphs log: `error`, `warn`, `info`, `debug` or `trace`.
+    pub log_level: String,
     /// See [`StoreSpec`].
     pub store: StoreSpec,
     /// Worker processes.
@@ -92,6 +94,7 @@ impl Options {
             env: vec![],
             python_path: None,
             facts: vec![],
+            log_level: "info".into(),
             store: StoreSpec::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             jobs_per_worker: 10,

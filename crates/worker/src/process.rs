@@ -112,6 +112,7 @@ async fn load(
         encryption: options.encryption.as_deref(),
         facts: &options.facts,
         store: &options.store,
+        log_level: &options.log_level,
         template,
     }));
     let hello = hello(&mut receiver).await?;

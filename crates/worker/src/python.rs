@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = &[
     ("main.py", include_str!("../python/agent_server_worker/main.py")),
     ("memory.py", include_str!("../python/agent_server_worker/memory.py")),
     ("modules.py", include_str!("../python/agent_server_worker/modules.py")),
+    ("output.py", include_str!("../python/agent_server_worker/output.py")),
     ("protocol.py", include_str!("../python/agent_server_worker/protocol.py")),
     ("render.py", include_str!("../python/agent_server_worker/render.py")),
     ("request.py", include_str!("../python/agent_server_worker/request.py")),
@@ -42,6 +43,7 @@ const FILES: &[(&str, &str)] = &[
     ("store.py", include_str!("../python/agent_server_worker/store.py")),
     ("template.py", include_str!("../python/agent_server_worker/template.py")),
     ("threads.py", include_str!("../python/agent_server_worker/threads.py")),
+    ("tracing.py", include_str!("../python/agent_server_worker/tracing.py")),
     ("user.py", include_str!("../python/agent_server_worker/user.py")),
     ("worker.py", include_str!("../python/agent_server_worker/worker.py")),
 ];

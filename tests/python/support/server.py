@@ -75,15 +75,18 @@ class Server:
         headers: dict[str, str] | None = None,
         more: tuple[str, ...] = (),
         graph: str = "simple",
+        prefix: str = "",
+        ready: tuple[str, ...] | None = None,
     ) -> None:
         self.config = config or PROJECT / "langgraph.json"
         self.headers = headers
         self.more = more
-        self.graph = graph
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}{prefix}"
+        self.ready = ready or ("/ok", f"/assistants/{assistant(graph)}/graph")
+        """Paths that answer 200 once the server is ready: it draws a graph."""
         # Two workers, however many cores there are: a test may take one of them away.
         self.env = {"AGENT_SERVER_WORKERS": "2"} | (env or {})
         self.process: subprocess.Popen | None = None
@@ -125,7 +128,7 @@ class Server:
         return self
 
     def wait_until_ready(self) -> None:
-        """Returns when the server answers and has loaded the graphs (it draws one)."""
+        """Returns when the server answers and has loaded the graphs."""
         client = httpx.Client(base_url=self.url, trust_env=False, timeout=START_SECONDS, headers=self.headers)
         with client as http:
 
@@ -136,7 +139,7 @@ class Server:
                 except httpx.TransportError:
                     return False
 
-            for path in ("/ok", f"/assistants/{assistant(self.graph)}/graph"):
+            for path in self.ready:
                 try:
                     wait_until(lambda path=path: answers(path), f"GET {path} answers 200", START_SECONDS)
                 except AssertionError as error:

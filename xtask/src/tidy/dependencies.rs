@@ -39,13 +39,15 @@ const ARROWS: [(&str, &[&str]); 16] = [
 ];
 
 /// Third-party crates that belong to one layer.
-const RESERVED: [(&str, &[&str]); 6] = [
+const RESERVED: [(&str, &[&str]); 7] = [
     ("axum", &["api", "server"]),
     ("rusqlite", &["storage-sqlite"]),
     ("tokio-postgres", &["storage-postgres"]),
     ("progenitor", &["codegen"]),
     ("jsonwebtoken", &["auth"]),
-    ("reqwest", &["auth", "client", "conformance", "faults", "parity", "server"]),
+    ("opentelemetry_sdk", &["agent-server"]),
+    // The binary sends traces with it.
+    ("reqwest", &["agent-server", "auth", "client", "conformance", "faults", "parity", "server"]),
 ];
 
 /// Arrows that are not drawn.

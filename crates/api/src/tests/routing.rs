@@ -108,7 +108,7 @@ async fn mcp_is_served_with_and_without_trailing_slash() {
 
 #[tokio::test]
 async fn bodies_over_the_limit_are_refused() {
-    let limited = || router(Echo, Options { body_limit: 10 });
+    let limited = || router(Echo, Options { body_limit: 10, ..Options::default() });
     let answer = send_to(limited(), "POST /threads", "{\"metadata\":{}}").await;
     assert_eq!(
         (answer.status, answer.detail().as_str()),

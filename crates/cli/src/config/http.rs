@@ -1,9 +1,16 @@
 //! Where and what the server accepts.
 
-use agent_server_server::Cors;
+use std::net::SocketAddr;
+
+use agent_server_server::{Cors, HeaderNames, MountPrefix};
+use serde_json::Value;
 
 use super::{Sources, cors, first, project::Project};
-use crate::{Mode, env::upstream, refusal::Result};
+use crate::{
+    Mode, banner,
+    env::{Env, upstream},
+    refusal::{Refusal, Result},
+};
 
 /// Where and what the server accepts.
 #[derive(Clone, Debug)]
@@ -19,6 +26,12 @@ pub(crate) struct Http {
     pub(crate) max_body_bytes: usize,
     /// Which pages of other origins may call.
     pub(crate) cors: Cors,
+    /// Headers that are logged.
+    pub(crate) logged_headers: HeaderNames,
+    /// Path in front of all routes.
+    pub(crate) mount_prefix: Option<MountPrefix>,
+    /// Address of the server as others see it.
+    pub(crate) api_url: Option<String>,
     /// What the names of metrics begin with.
     pub(crate) metric_prefix: String,
 }
@@ -48,6 +61,9 @@ impl Http {
                 || 300 << 20,
             ),
             cors: cors::resolve(from.env, project)?,
+            logged_headers: logged_headers(project)?,
+            mount_prefix: mount_prefix(from.env, project)?,
+            api_url: from.env.get(upstream::LANGGRAPH_API_URL).map(str::to_owned),
             metric_prefix: from
                 .env
                 .get(upstream::METRIC_PREFIX)
@@ -56,9 +72,81 @@ impl Http {
         })
     }
 
+    /// The address of the server as a client on this machine writes it.
+    pub(crate) fn url(&self, address: SocketAddr) -> String {
+        let prefix = self.mount_prefix.as_ref().map_or("", MountPrefix::as_str);
+        format!("{}{prefix}", banner::url(address))
+    }
+
+    /// Where the served document says that the server is.
+    pub(crate) fn document_url(&self) -> Option<String> {
+        let prefix = self.mount_prefix.as_ref().map(|prefix| prefix.as_str().to_owned());
+        self.api_url.clone().or(prefix)
+    }
+
     /// Whether only this machine can reach the server.
     pub(crate) fn is_local(&self) -> bool {
         self.host == "localhost"
             || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+/// The path in front of all routes: the variable, else the project's.
+fn mount_prefix(env: &Env, project: &Project) -> Result<Option<MountPrefix>> {
+    let given = project.sections.get("http").and_then(|http| http.get("mount_prefix"));
+    let (place, text) = match (env.get(upstream::MOUNT_PREFIX), given) {
+        (Some(text), _) => (format!("variable {}", upstream::MOUNT_PREFIX), text),
+        (None, None | Some(Value::Null)) => return Ok(None),
+        (None, Some(Value::String(text))) => ("http.mount_prefix".to_owned(), text.as_str()),
+        (None, Some(_)) => return Err(Refusal::usage("http.mount_prefix: not a text").into()),
+    };
+    let parsed = MountPrefix::parse(text);
+    parsed.map_err(|cause| Refusal::usage(format!("{place}: {cause}")).into())
+}
+
+/// The headers of `http.logging_headers`.
+fn logged_headers(project: &Project) -> Result<HeaderNames> {
+    let section = project.sections.get("http").and_then(|http| http.get("logging_headers"));
+    let names = |keys: [&str; 2]| -> Result<Vec<String>> {
+        let given = keys.iter().find_map(|key| section?.get(key)).cloned();
+        serde_json::from_value(given.unwrap_or_else(|| Value::Array(vec![]))).map_err(|_| {
+            Refusal::usage(format!("http.logging_headers.{}: not a list of texts", keys[0])).into()
+        })
+    };
+    Ok(HeaderNames {
+        includes: names(["includes", "include"])?,
+        excludes: names(["excludes", "exclude"])?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_variable_wins_over_the_project() {
+        let check = |variable: Option<&str>, given: Value, expected: Result<Option<&str>, &str>| {
+            let sections = json!({"http": {"mount_prefix": given}});
+            let sections = sections.as_object().unwrap().clone();
+            let project = Project { sections, ..Project::default() };
+            let env = variable.map(|text| ("MOUNT_PREFIX".to_owned(), text.to_owned()));
+            let found = mount_prefix(&Env::from_pairs(env), &project);
+            let found = found.map_err(|error| error.to_string());
+            let found = found.as_ref().map(|prefix| prefix.as_ref().map(MountPrefix::as_str));
+            assert_eq!(found.map_err(String::as_str), expected);
+        };
+        check(None, Value::Null, Ok(None));
+        check(None, json!("/a/"), Ok(Some("/a")));
+        check(Some("/b"), json!("/a"), Ok(Some("/b")));
+        check(Some("/"), json!("/a"), Ok(None));
+        check(None, json!("a"), Err("http.mount_prefix: 'a' does not begin with a slash"));
+        check(None, json!(1), Err("http.mount_prefix: not a text"));
+        check(
+            Some("a"),
+            json!("/a"),
+            Err("variable MOUNT_PREFIX: 'a' does not begin with a slash"),
+        );
     }
 }

@@ -3,11 +3,12 @@
 use std::io::IsTerminal;
 
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::{Sources, first};
 use crate::{
     env::{Env, RUST_LOG, upstream},
+    log::{self, Format},
     refusal::{Refusal, Result},
 };
 
@@ -25,7 +26,7 @@ pub(crate) struct Log {
 }
 
 /// A level, by its name in this world or in Python's.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(try_from = "String")]
 pub(crate) enum Level {
     /// Only what went wrong.
@@ -64,7 +65,7 @@ impl TryFrom<String> for Level {
 }
 
 impl Level {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warn => "warn",
@@ -103,19 +104,16 @@ impl Log {
                 // Libraries speak at `info` about themselves; only what they find suspicious concerns our users.
                 let others = if self.level == Level::Error { "error" } else { "warn" };
                 let level = self.level.name();
-                // What graphs print comes from `worker` and is theirs to keep short.
-                EnvFilter::new(format!("{others},agent_server={level},worker=info"))
+                // What graphs say comes from `worker`. What they print has no level of its own and always appears.
+                let worker = if self.level <= Level::Info { "info" } else { level };
+                EnvFilter::new(format!("{others},agent_server={level},worker={worker}"))
             }
         };
-        let log = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(self.color);
-        if self.json {
-            log.json().flatten_event(true).init();
-        } else {
-            log.init();
-        }
+        let format = match self.json {
+            true => Format::Json,
+            false => Format::Text { color: self.color },
+        };
+        tracing_subscriber::registry().with(filter).with(log::Log::new(format)).init();
         Ok(())
     }
 }

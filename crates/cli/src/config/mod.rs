@@ -19,6 +19,7 @@ mod reference;
 pub(crate) mod runs;
 pub(crate) mod store;
 mod suggest;
+pub(crate) mod telemetry;
 mod thread_ttl;
 pub(crate) mod unsupported;
 pub(crate) mod webhooks;
@@ -54,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) store: store::Store,
     /// What is logged.
     pub(crate) log: log::Log,
+    /// Whether traces are sent.
+    pub(crate) tracing: telemetry::Tracing,
     /// Who may ask; `None` if the server asks nobody who they are, or the project has a handler of its own.
     pub(crate) auth: Option<agent_server_auth::Options>,
     /// How what is stored is encrypted.
@@ -89,7 +92,7 @@ impl Settings {
         let data_dir = data_dir(args.data_dir.as_deref(), &file, &project.directory)?;
         Ok(Self {
             http: http::Http::resolve(mode, &from, project)?,
-            protocols: protocols::Protocols::resolve(&env, project),
+            protocols: protocols::Protocols::resolve(&env, project)?,
             workers: workers::Workers::resolve(&from)?,
             runs: agent_server_domain::Options {
                 thread_ttl: thread_ttl::resolve(&env, project)?,
@@ -99,6 +102,7 @@ impl Settings {
             webhooks: webhooks::resolve(&from, project)?,
             store,
             log: log::Log::resolve(&from, process)?,
+            tracing: telemetry::Tracing::resolve(&env)?,
             auth: auth::resolve(&from, project, &data_dir)?,
             encryption: encryption::resolve(&env)?,
             data_dir,

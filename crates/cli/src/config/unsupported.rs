@@ -12,27 +12,16 @@ use crate::{
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
-const ADDING: [(&str, &str); 7] = [
+const ADDING: [(&str, &str); 6] = [
     ("auth", "allow_langsmith_api_keys"),
     ("checkpointer", "backend"),
     ("http", "app"),
-    ("http", "mount_prefix"),
     ("http", "configurable_headers"),
     ("http", "middleware_order"),
     ("priority", "path"),
 ];
-/// Settings that take routes away, which then are still there.
-const HIDING: [(&str, &str); 7] = [
-    ("http", "disable_assistants"),
-    ("http", "disable_threads"),
-    ("http", "disable_runs"),
-    ("http", "disable_store"),
-    ("http", "disable_ui"),
-    ("http", "disable_event_streaming"),
-    ("http", "disable_meta"),
-];
 /// Variables of the same kind.
-const VARIABLES: [&str; 3] = ["DATABASE_URI", "POSTGRES_URI", "MOUNT_PREFIX"];
+const VARIABLES: [&str; 2] = ["DATABASE_URI", "POSTGRES_URI"];
 
 /// Warnings about settings of the project that are not carried out.
 ///
@@ -55,7 +44,7 @@ pub(crate) fn check(mode: Mode, local: bool, project: &Project, env: &Env) -> Re
         let value = project.sections.get(section).and_then(|section| section.get(key));
         value.is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
     };
-    let kinds = [(&REPLACING[..], true), (&ADDING, false), (&HIDING, false)];
+    let kinds = [(&REPLACING[..], true), (&ADDING, false)];
     for (keys, serious) in kinds {
         for &(section, key) in keys.iter().filter(|&&place| is_set(place)) {
             note(format!("{section}.{key} of langgraph.json"), serious)?;

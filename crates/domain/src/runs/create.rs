@@ -24,6 +24,7 @@ use crate::{
     measure,
     ports::{RunOrder, Slot},
     stream::{From, Listener},
+    trace::{Span, SpanKind},
 };
 
 /// Which thread a run works on.
@@ -189,6 +190,16 @@ impl Domain {
         Ok(Prepared { plan, slot })
     }
 
+    /// Begins the creation's part of a trace, in which the run then stands: its attempts come later, maybe after a restart.
+    fn trace_creation(&self, plan: &mut Plan) -> Span {
+        let parent = plan.caller.trace.take();
+        let traces = &self.0.options.traces;
+        let mut span = traces.begin("create run", SpanKind::Producer, parent.as_ref());
+        span.set("langgraph.run_id", plan.run_id.to_string());
+        plan.caller.trace = span.context().or(parent);
+        span
+    }
+
     /// Asks the runs that this one interrupts to stop, so that what they hold is kept.
     async fn make_way(&self, plan: &Plan, once: Option<Stored>) -> Result<()> {
         let (caller, thread) = (plan.caller.clone(), plan.thread_id);
@@ -226,7 +237,9 @@ impl Domain {
         let (mut plans, mut rooms, mut listeners) = (vec![], vec![], vec![]);
         // Whether a thread is made that has a lifetime for the sake of replays.
         let mut replayed = false;
-        for Prepared { plan, slot } in prepared {
+        let mut spans = vec![];
+        for Prepared { mut plan, slot } in prepared {
+            spans.push(self.trace_creation(&mut plan));
             // Before the commit, so that not even the first event can be missed; closed again if nothing is committed.
             let resumable = plan.request.stream_resumable;
             replayed |= resumable && plan.stateless;
@@ -301,6 +314,9 @@ impl Domain {
             }
             created.push(Created { run: decided.run, listener });
         }
+        for (span, Created { run, .. }) in spans.iter_mut().zip(&created) {
+            span.set("langgraph.thread_id", run.thread_id.to_string());
+        }
         // The graph begins meanwhile; the caller hears of the run only when it cannot be lost any more.
         flush.await?;
         Ok(Outcome::New(created))
@@ -374,6 +390,9 @@ impl Domain {
         due: Timestamp,
     ) {
         let lease = order.lease;
+        let order = self.trace_attempt(order, buffer, due);
+        let _entered = buffer.enter();
+        tracing::debug!("an attempt of a run begins");
         measure::started(&order.graph_id, lease.attempt, due, self.now());
         let data =
             serde_json::json!({"run_id": lease.run_id.to_string(), "attempt": lease.attempt});

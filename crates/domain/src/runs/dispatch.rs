@@ -43,6 +43,7 @@ pub(super) fn order(tx: &(impl ReadTx + ?Sized), run: &Run, new: bool) -> Result
         temporary: run.temporary,
         checkpoint,
         head_id,
+        trace: None,
     })
 }
 
@@ -160,7 +161,9 @@ impl Domain {
         };
         let Some(slot) = slot else { return Ok(Start::NoRoom) };
         let resumable = kwargs::is_resumable(&run.kwargs);
-        let (lease, due, now) = (next_lease(&run), run.created_at, self.now());
+        // A later attempt is due since the one before it ended.
+        let due = run.created_at.max(run.updated_at);
+        let (lease, now) = (next_lease(&run), self.now());
         let notifies = self.notifies(&run.kwargs);
         let buffer = self.0.buffers.open(lease, &run.graph_id, run.temporary, notifies);
         // Nobody waits for the flush: a claim that is lost with the power is made again by the next start.

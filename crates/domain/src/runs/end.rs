@@ -9,11 +9,12 @@ use agent_server_storage::{
     runs::{Lease, RunStatus},
 };
 use serde_json::json;
+use tracing::Instrument as _;
 
 use super::{
     early::EarlyEnd,
     row::{self, Ended},
-    sink::{Gathered, Rendered},
+    sink::{Buffer, Gathered, Rendered},
     stop::uncounted,
 };
 use crate::{
@@ -181,6 +182,11 @@ impl Domain {
     pub(super) async fn end_attempt(&self, lease: Lease, outcome: Outcome) {
         // Closed first: a straggling save cannot follow the end.
         let Some(buffer) = self.0.buffers.close(lease) else { return };
+        let span = buffer.circumstances.log();
+        self.end_closed(lease, &buffer, outcome).instrument(span).await;
+    }
+
+    async fn end_closed(&self, lease: Lease, buffer: &Buffer, outcome: Outcome) {
         let Outcome { mut ending, live } = outcome;
         let log = self.0.streams.find(lease.run_id);
         let committed = {

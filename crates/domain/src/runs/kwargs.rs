@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     Caller,
     assistants::{configurable, merged},
+    runs::origin,
 };
 
 /// Body of a run creation, already checked against the document.
@@ -193,6 +194,9 @@ pub fn merge(
         if let Some(value) = value {
             run_configurable.insert(key.into(), json!(value));
         }
+    }
+    if let Some(trace) = &facts.caller.trace {
+        origin::keep(trace, &mut run_configurable);
     }
     let request_id = match request.cron_id {
         // Nobody sent a request. Only here: the context is for the graph's own values.

@@ -2,19 +2,21 @@
 //!
 //! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it as `plan` decides (with a key of
 //! `once` only once), `dispatch` gives it to a host, `sink` takes what comes back, `end` commits how it ended, `row` what the thread
-//! shows then, `apart` knows which attempts get a process of their own, `cancel` and `timeout` end it before its graph has
+//! shows then, `circumstances` names an attempt in the log and in traces, `apart` knows which attempts get a process of their own, `cancel` and `timeout` end it before its graph has
 //! (`early`), `stop` lets it go when the server stops, [`result`] tells who waits.
 //!
 //! Source: reference/runs-and-threads.md, sections 5 to 12.
 
 mod apart;
 mod cancel;
+mod circumstances;
 mod create;
 mod dispatch;
 mod early;
 mod end;
 pub mod kwargs;
 mod once;
+pub(crate) mod origin;
 mod plan;
 mod question;
 pub mod result;

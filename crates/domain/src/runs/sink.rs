@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::{sync::SetOnce, time::Instant};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-use super::early::EarlyEnd;
+use super::{circumstances::Circumstances, early::EarlyEnd};
 use crate::{
     Domain, Error, Inner, Result, measure,
     ports::{Event, Outcome, RunSink, StoreAnswer, StoreOp},
@@ -61,6 +61,8 @@ pub(super) struct Buffer {
     /// Set with the end of the attempt: whether it ended because it was asked to.
     pub(super) ended_early: SetOnce<bool>,
     pub(super) gathered: Mutex<Gathered>,
+    /// The attempt in the log and in a trace.
+    pub(super) circumstances: Circumstances,
     /// Held while taking and saving, so that operations reach storage in their order.
     pub(super) saving: tokio::sync::Mutex<()>,
     /// Counts the attempt as long as the buffer is there, which is until its end is committed and told.
@@ -92,6 +94,7 @@ impl Buffers {
             revoked: AtomicBool::new(false),
             ended_early: SetOnce::new(),
             gathered: Mutex::default(),
+            circumstances: Circumstances::default(),
             saving: tokio::sync::Mutex::default(),
             _attempt: self.attempts.token(),
         });
@@ -162,6 +165,7 @@ impl Buffer {
     /// Counts the end of the run with this attempt.
     pub(super) fn measure_end(&self, status: RunStatus) {
         measure::ended(&self.graph_id, status, self.opened.elapsed());
+        self.circumstances.ended(status, self.opened.elapsed());
     }
 }
 

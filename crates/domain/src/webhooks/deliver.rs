@@ -18,6 +18,7 @@ use crate::{
     Domain, Error, Result,
     ports::{WebhookCall, WebhookFailure, Webhooks},
     timer::PAUSE,
+    trace::SpanKind,
 };
 
 /// Tries of one delivery.
@@ -211,13 +212,23 @@ impl Domain {
             return Ok(Some(Err(WebhookFailure::Blocked(refusal))));
         }
         let sent_at = self.now();
+        let parent = delivery.trace.as_ref().and_then(|trace| trace.parse().ok());
+        let mut span = self.0.options.traces.begin("webhook", SpanKind::Client, parent.as_ref());
+        span.set("langgraph.run_id", id.to_string());
+        span.set("server.address", delivery.host.as_str());
         let call = WebhookCall {
             url: delivery.url.clone(),
             event_id: id.to_string(),
             sent_at,
             body: self.0.courier.outbox.body(&payload, sent_at).into(),
+            trace: span.context().or(parent),
         };
-        Ok(Some(sender.send(call).await))
+        let outcome = sender.send(call).await;
+        match &outcome {
+            Ok(status) => span.set("http.response.status_code", i64::from(*status)),
+            Err(WebhookFailure::Unreachable(why) | WebhookFailure::Blocked(why)) => span.fail(why),
+        }
+        Ok(Some(outcome))
     }
 }
 
@@ -244,6 +255,7 @@ mod tests {
             due_at: Some(NOW),
             outcome: None,
             metadata: Map::new(),
+            trace: None,
         }
     }
 

@@ -11,7 +11,11 @@ use agent_server_storage::{
 use serde_json::json;
 
 use super::{Place, UrlPolicy};
-use crate::{Result, runs::kwargs, state::time_text};
+use crate::{
+    Result,
+    runs::{kwargs, origin},
+    state::time_text,
+};
 
 /// Fields of a payload that a configuration can choose from.
 pub const FIELDS: [&str; 14] = [
@@ -121,6 +125,7 @@ impl Notice<'_> {
             due_at: Some(now),
             outcome: None,
             metadata: self.metadata,
+            trace: origin::trace(&self.run.kwargs).map(|trace| RawJson::of(&trace)),
         };
         Ok(tx.insert_delivery(&delivery, &payload)?)
     }

@@ -97,6 +97,7 @@ impl Api {
         };
         let ok = database != types::ServiceHealth::Unhealthy;
         let services = HashMap::from([("database".to_owned(), database)]);
-        (ok, types::HealthStatus { ok, services: Some(services) })
+        let services = (!self.options.disabled.meta).then_some(services);
+        (ok, types::HealthStatus { ok, services })
     }
 }

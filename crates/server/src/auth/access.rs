@@ -40,7 +40,7 @@ impl Access {
     /// Of a request.
     pub(crate) fn of(cx: &Context) -> Self {
         let id = cx.request_id.clone();
-        let (caller, authorizer) = match cx.get::<Identity>().cloned() {
+        let (mut caller, authorizer) = match cx.get::<Identity>().cloned() {
             None => (Caller::open(None, id), None),
             Some(Identity { user: None, .. }) => {
                 (Caller::closed(Arc::new(User::named("", vec![])), id), None)
@@ -50,6 +50,7 @@ impl Access {
                 (Caller::closed(Arc::clone(&user), id), Some((authorizer, user)))
             }
         };
+        caller.trace = cx.get().cloned();
         Self { caller, authorizer }
     }
 

@@ -24,7 +24,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::webhooks::InProcess;
+use crate::{MountPrefix, webhooks::InProcess};
 
 pub(crate) use access::{Access, allowed, readable};
 pub(crate) use refusal::Refused;
@@ -66,9 +66,17 @@ pub(crate) fn user_of(request: &Request) -> Option<Arc<User>> {
     request.extensions().get::<Identity>()?.user.clone()
 }
 
+/// What the layer in front of the router knows.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    pub(crate) auth: Auth,
+    /// Whether everybody may see what tells of the server itself.
+    pub(crate) meta_is_open: bool,
+}
+
 /// Authenticates requests to protected paths.
 pub(crate) async fn authenticate(
-    State(auth): State<Auth>,
+    State(Guard { auth, meta_is_open }): State<Guard>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -76,7 +84,7 @@ pub(crate) async fn authenticate(
         // A webhook to a route of our own: the run that asked for it was allowed, and nobody outside can say so.
         return next.run(request).await;
     }
-    let user = match open::is_open(request.method(), request.uri().path()) {
+    let user = match open::is_open(request.method(), request.uri().path(), meta_is_open) {
         true => None,
         false => {
             let credentials = credentials(&request);
@@ -128,9 +136,11 @@ fn for_protocol(credentials: &Credentials, refusal: Refusal) -> Refusal {
 
 fn credentials(request: &Request) -> Credentials {
     let headers = request.headers().iter();
+    // Handlers see what the client asked for.
+    let prefix = request.extensions().get().map_or("", MountPrefix::as_str);
     Credentials {
         method: request.method().as_str().to_owned(),
-        path: request.uri().path().to_owned(),
+        path: format!("{prefix}{}", request.uri().path()),
         query: request.uri().query().unwrap_or_default().to_owned(),
         headers: headers
             .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))

@@ -4,13 +4,18 @@ use http::Method;
 
 use crate::docs;
 
-const OPEN: [&str; 6] = ["/", "/info", "/ok", "/metrics", "/docs", "/openapi.json"];
+const HEALTH: &str = "/ok";
+/// What else tells of the server itself.
+const META: [&str; 5] = ["/", "/info", "/metrics", "/docs", "/openapi.json"];
 
 /// Whether a path is open to everybody. Any other is protected, also those that lead nowhere: a stranger learns nothing of
 /// what there is.
-pub(crate) fn is_open(method: &Method, path: &str) -> bool {
+///
+/// `meta`: whether what tells of the server itself is served.
+pub(crate) fn is_open(method: &Method, path: &str, meta: bool) -> bool {
     let is_ui = path == "/ui" || path.starts_with("/ui/");
-    OPEN.contains(&path) || docs::PARTS.contains(&path) || (*method == Method::GET && is_ui)
+    let is_meta = || META.contains(&path) || docs::PARTS.contains(&path);
+    path == HEALTH || (meta && is_meta()) || (*method == Method::GET && is_ui)
 }
 
 #[cfg(test)]
@@ -19,7 +24,7 @@ mod tests {
 
     #[test]
     fn only_what_is_named_is_open() {
-        let is_open = |path| super::is_open(&Method::GET, path);
+        let is_open = |path| super::is_open(&Method::GET, path, true);
         for path in ["/", "/ok", "/info", "/docs", "/openapi.json", "/metrics", "/ui", "/ui/a"] {
             assert!(is_open(path), "{path}");
         }
@@ -32,6 +37,8 @@ mod tests {
         ] {
             assert!(!is_open(path), "{path}");
         }
-        assert!(!super::is_open(&Method::POST, "/ui/a"));
+        assert!(!super::is_open(&Method::POST, "/ui/a", true));
+        assert!(super::is_open(&Method::GET, "/ok", false));
+        assert!(!super::is_open(&Method::GET, "/info", false));
     }
 }

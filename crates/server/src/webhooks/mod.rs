@@ -17,6 +17,7 @@ use std::{
 use agent_server_api::without_nul;
 use agent_server_domain::{
     ports::{WebhookCall, WebhookFailure, Webhooks},
+    trace::TraceContext,
     webhooks::UrlPolicy,
 };
 use async_trait::async_trait;
@@ -41,6 +42,8 @@ const WHOLE: Duration = Duration::from_secs(40);
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// Marks a request that the server makes of itself. It cannot come from outside, and nobody is asked who sends it.
@@ -134,6 +137,15 @@ impl Sender {
             HeaderValue::from_static(concat!("agent-server/", env!("CARGO_PKG_VERSION"))),
         );
         headers.extend(self.options.headers.iter().cloned());
+        if let Some(TraceContext { traceparent, tracestate }) = call.trace {
+            let state = tracestate.map(|state| (TRACESTATE, state));
+            for (name, value) in [Some((TRACEPARENT, traceparent)), state].into_iter().flatten() {
+                // Read from headers, so it can stand in one.
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.insert(name, value);
+                }
+            }
+        }
         headers.insert(ID, text(call.event_id));
         headers.insert(TIMESTAMP, text(timestamp.to_string()));
         if let Some(signature) = signature {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{ALL, assistant_id, at, map, raw, read, run, run_id, scope, thread, thread_id, write};
 use crate::{
-    Page, Result, Scope, Storage, WriteTx,
+    Page, RawJson, Result, Scope, Storage, WriteTx,
     webhooks::{Delivery, DeliveryStatus},
 };
 
@@ -12,6 +12,7 @@ use crate::{
 fn delivery(n: u32, host: &str) -> Delivery {
     let time = at(n.into());
     Delivery {
+        trace: Some(RawJson::trusted(r#"{"traceparent":"00-1-2-01"}"#)),
         run_id: run_id(n.into()),
         thread_id: thread_id(n.into()),
         assistant_id: assistant_id(1),

@@ -21,7 +21,7 @@ import time
 import traceback
 from typing import Any
 
-from agent_server_worker import frames, modules
+from agent_server_worker import frames, modules, output
 from agent_server_worker.template import may_fork, redirect_output
 from agent_server_worker.template import serve as serve_template
 
@@ -44,6 +44,7 @@ def main() -> None:
     _, header, _ = frames.receive(sock)
     init: dict[str, Any] = json.loads(header)
     _restore_environment(init)
+    output.install(init["log_level"])
     os.chdir(init["root"])
     hello, graphs, embeddings = _load(init)
     # What was loaded stays: later collections need not look at it, and memory is shared after a fork.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from agent_server_worker import encode, frames
+from agent_server_worker import encode, frames, output, tracing
 from agent_server_worker.config import run_config, run_input
 from agent_server_worker.drain import Drain, is_drained
 from agent_server_worker.emit import Emitter
@@ -51,6 +51,7 @@ class Run:
         self.is_executing = False
         self.drain = Drain()
         self.threads = RunThreads(worker.link.loop, self._settled)
+        self.origin = output.Origin(header["origin"])
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -81,6 +82,7 @@ class Run:
             self._finish({"ending": CANCELLED}, None)
             return
         current_run.set(self.threads)
+        output.origin.set(self.origin)
         try:
             ending, live = await self._attempt()
         except BaseException as error:
@@ -112,6 +114,7 @@ class Run:
             # JSON by its grammar that no program can hold, such as half a surrogate pair: the run's failure alone.
             return self._failed(error), None
         order = self.kwargs
+        tracing.attach(self.header, order)
         info = self.worker.graphs[self.header["graph"]]
         config = run_config(order["config"], self.header["attempt"], self.worker.facts)
         context = order.get("context")
@@ -248,6 +251,7 @@ class Run:
     def _finish(
         self, ending: dict[str, Any], live: tuple[dict[str, Any], list[bytes]] | None
     ) -> None:
+        self.origin.finish()
         header = {"job": self.job.number, **ending, "threads": self.threads.active}
         header["live"] = live[0] if live else None
         self.job.send(frames.DONE, orjson.dumps(header), live[1] if live else ())

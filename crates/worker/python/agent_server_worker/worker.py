@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 import traceback
 from typing import Any
 
 import langgraph.version
 import orjson
 
-from agent_server_worker import frames
+from agent_server_worker import frames, output
 from agent_server_worker.embed import embed
 from agent_server_worker.graphs import Graph
 from agent_server_worker.introspect import answer
@@ -78,4 +77,4 @@ class Worker:
     def log_failure(self, what: str, error: BaseException) -> None:
         """Writes an exception of user code to the log."""
         text = "".join(traceback.format_exception(error))
-        print(f"{what}: {text}", file=sys.stderr, flush=True)
+        output.report(f"{what}: {text.rstrip()}", "error")

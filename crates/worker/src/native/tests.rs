@@ -107,6 +107,7 @@ impl Bench {
         let checkpoint = self.memory.tuple(None);
         self.memory.events.lock().clear();
         let order = RunOrder {
+            trace: None,
             lease,
             graph_id: "demo".into(),
             assistant_id: Uuid::nil().into(),

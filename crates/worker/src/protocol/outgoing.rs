@@ -31,6 +31,8 @@ pub(crate) struct Init<'a> {
     pub(crate) facts: &'a [(String, String)],
     /// What graphs see of the settings of the store.
     pub(crate) store: &'a StoreSpec,
+    /// Least important level of what the project logs: a word of `tracing`.
+    pub(crate) log_level: &'a str,
     /// Whether it shall fork workers, if it can.
     pub(crate) template: bool,
 }
@@ -93,6 +95,15 @@ pub(crate) fn run(job: u64, sent: f64, order: &RunOrder) -> Vec<u8> {
         "temporary": order.temporary,
         "head": order.head_id,
         "tuple": head,
+        "trace": order.trace,
+        // What its lines in the log say.
+        "origin": {
+            "run_id": order.lease.run_id,
+            "thread_id": order.lease.thread_id,
+            "assistant_id": order.assistant_id,
+            "graph_id": order.graph_id,
+            "attempt": order.lease.attempt,
+        },
     });
     let kwargs = order.kwargs.get().as_bytes();
     frame(kind::RUN, &header, std::iter::once(kwargs).chain(bytes.into_iter().flatten()))

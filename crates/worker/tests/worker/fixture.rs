@@ -98,6 +98,7 @@ impl Fixture {
         let (checkpoint, head) =
             if run.temporary { (None, None) } else { (load(asked), load(None)) };
         let order = RunOrder {
+            trace: None,
             lease,
             graph_id: run.graph.clone(),
             assistant_id: Uuid::nil().into(),

@@ -15,7 +15,7 @@ use super::{
     },
     Api, Call, input,
 };
-use crate::API_VERSION;
+use crate::{API_VERSION, MountPrefix};
 
 const MODES: [&str; 2] = ["application/json", "text/plain"];
 /// Extension of upstream's: a header chooses the messages of a history.
@@ -25,7 +25,8 @@ type Refusal = Reply<types::AgentCardRefusal>;
 
 /// The address under which an agent is called, as the client sees it: what stands in front of `suffix` in its request.
 pub(super) fn base(cx: &Context, suffix: &str) -> String {
-    format!("{}{}", origin(cx), prefix(cx, suffix).trim_end_matches('/'))
+    let mounted = cx.get().map_or("", MountPrefix::as_str);
+    format!("{}{mounted}{}", origin(cx), prefix(cx, suffix).trim_end_matches('/'))
 }
 
 fn prefix<'a>(cx: &'a Context, suffix: &str) -> &'a str {

@@ -39,7 +39,7 @@ use super::{
     rpc::{self, Failure, Outcome},
     thread_runs::event_stream,
 };
-use crate::{disconnect::OnDisconnect, error::Error, sse, wait};
+use crate::{disconnect::OnDisconnect, sse, wait};
 
 /// The protocol's own codes.
 const TASK_NOT_FOUND: i64 = -32001;
@@ -67,7 +67,6 @@ impl A2a for Api {
         headers: PostA2aHeaders,
         body: bytes::Bytes,
     ) -> Result<PostA2aResponse> {
-        self.check_a2a()?;
         let request = match request::read(headers.accept.as_deref(), &body) {
             Read::Request(request) => request,
             Read::NoAnswer => return Ok(PostA2aResponse::Accepted),
@@ -158,7 +157,6 @@ impl A2a for Api {
         cx: Context,
         path: GetAgentCardPath,
     ) -> Result<GetAgentCardResponse> {
-        self.check_a2a()?;
         let card = self.card_of(&cx, Some(&path.assistant_id), "").await?;
         Ok(match card {
             Ok(card) => GetAgentCardResponse::Ok(card),
@@ -171,7 +169,6 @@ impl A2a for Api {
         cx: Context,
         path: GetWellKnownAgentCardPath,
     ) -> Result<GetWellKnownAgentCardResponse> {
-        self.check_a2a()?;
         let card = self.card_of(&cx, Some(&path.assistant_id), "/.well-known/").await?;
         Ok(match card {
             Ok(card) => GetWellKnownAgentCardResponse::Ok(card),
@@ -184,7 +181,6 @@ impl A2a for Api {
         cx: Context,
         query: GetDefaultAgentCardQuery,
     ) -> Result<GetDefaultAgentCardResponse> {
-        self.check_a2a()?;
         let given = query.assistant_id.filter(|id| !id.is_empty());
         let id = given.or_else(|| self.options.a2a.default_assistant.clone());
         let card = self.card_of(&cx, id.as_deref(), "/.well-known/").await?;
@@ -210,13 +206,6 @@ fn params(params: Option<&RawJson>) -> Outcome<Map> {
 }
 
 impl Api {
-    fn check_a2a(&self) -> Result<()> {
-        match self.options.a2a.disabled {
-            true => Err(Error::Domain(DomainError::NotFound("Not Found".into()))),
-            false => Ok(()),
-        }
-    }
-
     /// Asks about a look at an agent. Those that the server made for its graphs may be called by everybody, so a filter
     /// does not hide them.
     async fn ask_agent(&self, access: &mut Access, id: AssistantId) -> Result<()> {

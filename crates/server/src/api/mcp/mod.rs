@@ -12,7 +12,7 @@ mod tools;
 mod version;
 
 use agent_server_api::*;
-use agent_server_domain::{Error as DomainError, storage::RawJson};
+use agent_server_domain::storage::RawJson;
 use http::HeaderName;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ use super::{
     Api, Result,
     rpc::{self, Failure, Message, NoMessage, Outcome},
 };
-use crate::{API_VERSION, error::Error};
+use crate::API_VERSION;
 
 pub(super) use sessions::Sessions;
 
@@ -46,7 +46,6 @@ impl Mcp for Api {
         headers: PostMcpHeaders,
         body: bytes::Bytes,
     ) -> Result<PostMcpResponse> {
-        self.check_mcp()?;
         let message = match message(&headers, &body) {
             Ok(message) => message,
             Err(refusal) => return Ok(PostMcpResponse::BadRequest(refused(refusal))),
@@ -100,7 +99,6 @@ impl Mcp for Api {
     }
 
     async fn get_mcp(&self, _cx: Context) -> Result<GetMcpResponse> {
-        self.check_mcp()?;
         let allow = Empty::new().with_header(http::header::ALLOW, "POST, DELETE");
         Ok(GetMcpResponse::MethodNotAllowed(allow))
     }
@@ -110,7 +108,6 @@ impl Mcp for Api {
         cx: Context,
         headers: DeleteMcpHeaders,
     ) -> Result<DeleteMcpResponse> {
-        self.check_mcp()?;
         let Some(session) = headers.mcp_session_id else { return Ok(DeleteMcpResponse::NotFound) };
         self.cancel_all(&cx, &session).await;
         Ok(DeleteMcpResponse::NoContent)
@@ -153,13 +150,6 @@ fn reply(id: Option<&RawJson>, outcome: &Outcome) -> PostMcpResponse {
 }
 
 impl Api {
-    fn check_mcp(&self) -> Result<()> {
-        match self.options.disable_mcp {
-            true => Err(Error::Domain(DomainError::NotFound("Not Found".into()))),
-            false => Ok(()),
-        }
-    }
-
     /// The methods that are answered at once.
     async fn answer_mcp(&self, method: &str, request: &Request<'_>) -> Outcome<Value> {
         match method {

@@ -47,7 +47,8 @@ async fn upgrade(State(api): State<Api>, Path(thread): Path<String>, request: Re
     };
     let operation = OPERATIONS.iter().find(|operation| operation.path == PATH);
     let Some(operation) = operation else { return Rejection::not_found().into_response() };
-    let RequestId(request_id) = RequestId::from_headers(&parts.headers);
+    let known = parts.extensions.remove::<RequestId>();
+    let RequestId(request_id) = known.unwrap_or_else(|| RequestId::from_headers(&parts.headers));
     // Headers of the connection are not those of its commands.
     let cx = Context {
         operation,
