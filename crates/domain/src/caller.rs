@@ -5,7 +5,10 @@ use std::sync::Arc;
 use agent_server_storage::{Condition, Map, Scope};
 use serde_json::Value;
 
-use crate::auth::{Resource, User};
+use crate::{
+    auth::{Resource, User},
+    runs::Within,
+};
 
 /// Who asks: what a handler knows about the request that rules need.
 ///
@@ -25,20 +28,34 @@ pub struct Caller {
     pub user: Option<Arc<User>>,
     /// The request's id, kept in the config of runs it creates.
     pub request_id: String,
+    /// What the request brings into the configurable of runs it creates: headers, under their names.
+    pub forwarded: Option<Arc<Map>>,
+    /// The run that the request comes from, if it comes from one.
+    pub within: Option<Within>,
 }
 
 impl Caller {
     /// A caller on whom nothing is imposed.
     pub fn open(user: Option<Arc<User>>, request_id: String) -> Self {
-        let all = Scope::open;
-        Self { threads: all(), assistants: all(), crons: all(), store: all(), user, request_id }
+        Self::with(Scope::open, user, request_id)
     }
 
     /// A caller who may touch nothing yet.
     pub fn closed(user: Arc<User>, request_id: String) -> Self {
-        let none = Scope::nothing;
-        let user = Some(user);
-        Self { threads: none(), assistants: none(), crons: none(), store: none(), user, request_id }
+        Self::with(Scope::nothing, Some(user), request_id)
+    }
+
+    fn with(scope: fn() -> Scope, user: Option<Arc<User>>, request_id: String) -> Self {
+        Self {
+            threads: scope(),
+            assistants: scope(),
+            crons: scope(),
+            store: scope(),
+            user,
+            request_id,
+            forwarded: None,
+            within: None,
+        }
     }
 
     /// Puts the user into a configurable, for factories that make graphs for their users.

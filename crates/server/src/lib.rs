@@ -4,12 +4,15 @@
 //! Handlers are in [`api`], a file per tag of the document; [`error`] alone knows status codes, `sse` alone frames events.
 
 pub mod api;
+pub mod app;
 mod auth;
 mod convert;
 mod cors;
 mod disconnect;
 mod docs;
 pub mod error;
+mod headers;
+mod loopback;
 pub mod metrics;
 pub mod not_implemented;
 mod serve;
@@ -32,6 +35,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use auth::Auth;
 pub use cors::{Cors, Origins};
+pub use headers::HeaderRules;
+pub use loopback::Loopback;
 pub use serve::serve;
 
 /// What the server is told at start-up.
@@ -45,6 +50,10 @@ pub struct Options {
     pub cors: Cors,
     /// Who decides about requests.
     pub auth: Auth,
+    /// The project's own application (upstream's `http.app`).
+    pub app: Option<app::Mounted>,
+    /// Which headers reach runs (upstream's `http.configurable_headers`).
+    pub headers: HeaderRules,
     /// Whether runs tell receivers of their ends; the served document says so.
     pub webhooks: bool,
     /// What the names of our metrics begin with (upstream's `METRIC_PREFIX`).
@@ -73,6 +82,8 @@ impl Default for Options {
             langgraph_version: || None,
             cors: Cors::default(),
             auth: Auth::default(),
+            app: None,
+            headers: HeaderRules::default(),
             webhooks: true,
             metric_prefix: metrics::PREFIX.into(),
             disable_mcp: false,
@@ -89,12 +100,20 @@ pub fn router(domain: Domain, options: Options) -> Router {
     let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
     let cors = Arc::new(options.cors.clone());
     let auth = options.auth.clone();
+    let headers = Arc::new(options.headers.clone());
+    let mounted = options.app.clone();
     let mut routes = agent_server_api::router(api::Api::new(domain, options), limits)
         .merge(docs::parts())
-        .layer(middleware::from_fn(to_the_end));
+        .layer(middleware::from_fn(to_the_end))
+        .layer(middleware::from_fn_with_state(headers, headers::note));
     if auth.authenticator.is_some() {
         // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
-        routes = routes.layer(middleware::from_fn_with_state(auth, auth::authenticate));
+        routes = routes.layer(middleware::from_fn_with_state(auth.clone(), auth::authenticate));
+    }
+    if let Some(mounted) = mounted {
+        // In front of authentication, because its routes may be open.
+        routes =
+            routes.layer(middleware::from_fn_with_state(app::Mount { mounted, auth }, app::route));
     }
     routes
         .layer(CatchPanicLayer::custom(|_| {

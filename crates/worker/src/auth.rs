@@ -4,7 +4,6 @@
 //! everybody out. A handler that hangs is given up after a while, and the process with it if it does not let go.
 
 mod cache;
-mod nobody;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -20,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     Options, Pool,
+    nobody::Nobody,
     protocol::{self, Handlers},
     worker::Worker,
 };
@@ -71,8 +71,8 @@ impl CustomAuth {
     /// The directory for sockets cannot be made.
     pub fn start(options: Options, settings: AuthSettings) -> io::Result<Self> {
         let limit = settings.limit;
-        let options = Options { graphs: vec![], workers: 1, drain: DRAIN, ..options };
-        let pool = Pool::start(options, Arc::new(nobody::Nobody))?;
+        let options = Options { graphs: vec![], app: None, workers: 1, drain: DRAIN, ..options };
+        let pool = Pool::start(options, Arc::new(Nobody))?;
         Ok(Self { pool, cache: Cache::new(settings), limit })
     }
 

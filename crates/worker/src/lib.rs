@@ -5,10 +5,12 @@
 //! Rust graphs, and [`Hosts`] puts several hosts together. Start reading at `supervise` for the life of a process, at
 //! `worker` for what its frames mean, at `protocol` for the frames.
 
+mod app;
 mod auth;
 mod connection;
 mod hosts;
 pub mod native;
+mod nobody;
 mod options;
 mod output;
 mod pool;
@@ -23,6 +25,7 @@ mod worker;
 
 /// What [`native::NativeHost`] executes, for those who put hosts together.
 pub use agent_server_graph as graph;
+pub use app::{AppInfo, AppRoute, CustomApp};
 pub use auth::{AuthSettings, CustomAuth};
 pub use hosts::Hosts;
 pub use options::{GraphSpec, Options, StoreSpec};

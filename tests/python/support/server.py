@@ -75,11 +75,13 @@ class Server:
         headers: dict[str, str] | None = None,
         more: tuple[str, ...] = (),
         graph: str = "simple",
+        mode: str = "dev",
     ) -> None:
         self.config = config or PROJECT / "langgraph.json"
         self.headers = headers
         self.more = more
         self.graph = graph
+        self.mode = mode
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = free_port()
@@ -91,7 +93,7 @@ class Server:
     def command(self) -> list[str]:
         return [
             str(binary()),
-            "dev",
+            self.mode,
             "--config",
             str(self.config),
             "--port",
@@ -100,8 +102,7 @@ class Server:
             str(self.data),
             "--python",
             sys.executable,
-            "--no-reload",
-            "--offline",
+            *(("--no-reload", "--offline") if self.mode == "dev" else ()),
             *self.more,
         ]
 

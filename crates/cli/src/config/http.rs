@@ -1,8 +1,8 @@
 //! Where and what the server accepts.
 
-use agent_server_server::Cors;
+use agent_server_server::{Cors, HeaderRules};
 
-use super::{Sources, cors, first, project::Project};
+use super::{Sources, cors, first, headers, project::Project};
 use crate::{Mode, env::upstream, refusal::Result};
 
 /// Where and what the server accepts.
@@ -19,6 +19,8 @@ pub(crate) struct Http {
     pub(crate) max_body_bytes: usize,
     /// Which pages of other origins may call.
     pub(crate) cors: Cors,
+    /// Which headers reach runs.
+    pub(crate) configurable_headers: HeaderRules,
     /// What the names of metrics begin with.
     pub(crate) metric_prefix: String,
 }
@@ -48,6 +50,7 @@ impl Http {
                 || 300 << 20,
             ),
             cors: cors::resolve(from.env, project)?,
+            configurable_headers: headers::resolve(project)?,
             metric_prefix: from
                 .env
                 .get(upstream::METRIC_PREFIX)

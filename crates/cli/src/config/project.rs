@@ -16,6 +16,8 @@ pub(crate) struct Project {
     pub(crate) graphs: Vec<Graph>,
     /// The project's authentication.
     pub(crate) auth: Option<Auth>,
+    /// The project's own application.
+    pub(crate) app: Option<App>,
     /// Local packages among `dependencies`.
     pub(crate) packages: Vec<PathBuf>,
     /// The other `dependencies`: requirements as pip understands them.
@@ -45,7 +47,9 @@ impl Project {
 
     /// Whether a Python interpreter is needed.
     pub(crate) fn needs_python(&self) -> bool {
-        self.auth.is_some() || self.graphs.iter().any(|graph| graph.source.python_spec().is_some())
+        self.auth.is_some()
+            || self.app.is_some()
+            || self.graphs.iter().any(|graph| graph.source.python_spec().is_some())
     }
 
     /// Directories whose modules the graphs may import: the project's own, its local packages, and their `src` folders.
@@ -74,6 +78,15 @@ pub(crate) struct Auth {
     pub(crate) refuses_studio: bool,
     /// What the served document says of it.
     pub(crate) openapi: Option<Map<String, Value>>,
+}
+
+/// The application of the section `http`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct App {
+    /// Where it is, in Python.
+    pub(crate) source: Source,
+    /// Whether its routes are authenticated as the API is.
+    pub(crate) authenticates: bool,
 }
 
 /// One entry of `graphs`.

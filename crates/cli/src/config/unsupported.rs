@@ -14,13 +14,10 @@ const PROTECTING: [(&str, &str); 1] = [("encryption", "path")];
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
-const ADDING: [(&str, &str); 7] = [
+const ADDING: [(&str, &str); 4] = [
     ("auth", "allow_langsmith_api_keys"),
     ("checkpointer", "backend"),
-    ("http", "app"),
     ("http", "mount_prefix"),
-    ("http", "configurable_headers"),
-    ("http", "middleware_order"),
     ("priority", "path"),
 ];
 /// Settings that take routes away, which then are still there.

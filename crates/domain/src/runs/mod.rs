@@ -14,6 +14,7 @@ mod dispatch;
 mod early;
 mod end;
 pub mod kwargs;
+mod nested;
 mod once;
 mod plan;
 pub mod result;
@@ -37,6 +38,8 @@ use crate::{
 pub(crate) use apart::Apart;
 pub use cancel::{CancelAction, Selection};
 pub use create::{Created, Target};
+pub(crate) use nested::Nested;
+pub use nested::Within;
 pub use once::Once;
 pub(crate) use plan::runnable;
 pub(crate) use sink::Buffers;
@@ -146,6 +149,13 @@ impl Domain {
         last_event_id: Option<&str>,
     ) -> Result<Joined> {
         let run = self.get_run(caller, thread, id).await?;
+        if let Some(depth) = self.0.nested.depth_within(caller.within)
+            && !run.status.is_terminal()
+        {
+            self.0.nested.note(id, thread, depth);
+            // Should it have ended meanwhile, the dispatcher finds that out, too.
+            self.0.wake.notify_one();
+        }
         self.listen(run, last_event_id).await
     }
 

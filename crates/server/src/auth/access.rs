@@ -6,13 +6,17 @@ use agent_server_api::Context;
 use agent_server_domain::{
     Caller,
     auth::{Allowed, Authorizer, Event, Refusal, User},
+    runs::Within,
     storage::{Map, RawJson},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Identity;
-use crate::error::{Error, invalid};
+use crate::{
+    error::{Error, invalid},
+    headers::Forwarded,
+};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -50,7 +54,9 @@ impl Access {
                 (Caller::closed(Arc::clone(&user), id), Some((authorizer, user)))
             }
         };
-        Self { caller, authorizer }
+        let forwarded = cx.get::<Forwarded>().map(|Forwarded(headers)| Arc::clone(headers));
+        let within = cx.get::<Within>().copied();
+        Self { caller: Caller { forwarded, within, ..caller }, authorizer }
     }
 
     /// Asks about an event. From now on the caller may touch what was allowed of its resource; filters of several events

@@ -16,6 +16,7 @@ from agent_server_worker.emit import Emitter
 from agent_server_worker.errors import Refused, ServerLost, describe
 from agent_server_worker.graphs import Opened
 from agent_server_worker.link import Job
+from agent_server_worker.loopback import within
 from agent_server_worker.memory import Entry, from_frame
 from agent_server_worker.render import interrupts_by_task, state_json
 from agent_server_worker.saver import Base, Saver
@@ -80,6 +81,7 @@ class Run:
             self._finish({"ending": CANCELLED}, None)
             return
         current_run.set(self.threads)
+        within.set(self.header["run_id"])
         try:
             ending, live = await self._attempt()
         except BaseException as error:

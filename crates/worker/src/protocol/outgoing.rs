@@ -25,6 +25,10 @@ pub(crate) struct Init<'a> {
     pub(crate) graphs: Vec<(&'a str, &'a str)>,
     /// The project's authentication, `path:variable`; then there are no graphs.
     pub(crate) auth: Option<&'a str>,
+    /// The project's own application, `path:variable`; then there is nothing else.
+    pub(crate) app: Option<&'a str>,
+    /// Socket of the server for clients in the project's code.
+    pub(crate) loopback: Option<String>,
     /// Metadata of all runs.
     pub(crate) facts: &'a [(String, String)],
     /// What graphs see of the settings of the store.
