@@ -172,8 +172,15 @@ async def test_a_client_that_waits_does_not_notice_a_restart(own, gate, end):
     """The official client reconnects by itself, to the addresses that the server gave it."""
     server, client = own
     thread = await new_thread(client)
-    waiting = asyncio.create_task(client.runs.wait(thread, "waiting", input=gate.input()))
+    # The graph begins while the answer is still on its way; a client without an address has nowhere to come back to.
+    answered = asyncio.Event()
+    waiting = asyncio.create_task(
+        client.runs.wait(
+            thread, "waiting", input=gate.input(), on_run_created=lambda _: answered.set()
+        )
+    )
     await gate.visitor()
+    await answered.wait()
     with pytest.warns(UserWarning, match="attempting reconnect"):
         end(server)
         server.start()

@@ -36,6 +36,12 @@ impl Step {
     fn program(name: &'static str, command: Command) -> Self {
         Self { name, rerun: process::shown(&command), work: Box::new(|| process::run(command)) }
     }
+
+    /// A step that is another program, which runs tests.
+    fn tests(name: &'static str, command: Command) -> Self {
+        let rerun = process::shown(&command);
+        Self { name, rerun, work: Box::new(|| process::run_tests(command)) }
+    }
 }
 
 /// How a step went.
@@ -43,7 +49,7 @@ struct Done {
     name: &'static str,
     rerun: String,
     took: Duration,
-    failed: bool,
+    error: Option<anyhow::Error>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -51,30 +57,40 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for Step { name, rerun, work } in steps(arguments) {
         println!("\n=== {name}: {rerun}");
         let start = Instant::now();
-        let result = work();
-        let failed = result.is_err();
-        if let Err(error) = result {
+        let error = work().err();
+        if let Some(error) = &error {
             eprintln!("error: {error:#}");
         }
-        done.push(Done { name, rerun, took: start.elapsed(), failed });
-        if failed && arguments.fail_fast {
+        let stop = error.is_some() && arguments.fail_fast;
+        done.push(Done { name, rerun, took: start.elapsed(), error });
+        if stop {
             break;
         }
     }
+    summary(&done)
+}
+
+/// What went how; what failed is told again, with why, so that it stands at the end.
+fn summary(done: &[Done]) -> Result<()> {
     println!("\n=== Summary");
-    for step in &done {
-        let word = if step.failed { "FAILED" } else { "ok" };
+    for step in done {
+        let word = if step.error.is_some() { "FAILED" } else { "ok" };
         println!("{:<12} {word:<7} {:>6.1} s", step.name, step.took.as_secs_f64());
     }
-    let failed: Vec<_> = done.iter().filter(|step| step.failed).collect();
-    if failed.is_empty() {
+    let mut failed = 0;
+    for Done { name, error, .. } in done {
+        let Some(error) = error else { continue };
+        println!("\n=== {name} failed: {error:#}");
+        failed += 1;
+    }
+    if failed == 0 {
         return Ok(());
     }
     println!("\nTo run again what failed:");
-    for step in &failed {
+    for step in done.iter().filter(|step| step.error.is_some()) {
         println!("  {}", step.rerun);
     }
-    bail!("{} of {} steps failed", failed.len(), done.len())
+    bail!("{failed} of {} steps failed", done.len())
 }
 
 fn steps(arguments: &Arguments) -> Vec<Step> {
@@ -92,7 +108,7 @@ fn steps(arguments: &Arguments) -> Vec<Step> {
         Step::own("regenerate", "cargo xtask regenerate --check", move || regenerate::run(&check)),
         Step::program("clippy", cargo("clippy --workspace --all-targets -- -D warnings")),
         // One after the other: the targets that start servers measure time.
-        Step::program("test", cargo("test --workspace --no-fail-fast")),
+        Step::tests("test", cargo("test --workspace --no-fail-fast")),
         Step::program("doc", doc),
     ];
     steps.extend(sdk_steps());
@@ -110,7 +126,7 @@ fn sdk_steps() -> Vec<Step> {
         let rerun = format!("{} && {}", process::shown(&build), process::shown(&pytest));
         steps.push(Step::own("python", &rerun, || {
             process::run(build)?;
-            process::run(pytest)
+            process::run_tests(pytest)
         }));
     }
     let tests = std::fs::read_dir(files::at("tests/js")).into_iter().flatten().flatten();
@@ -125,7 +141,7 @@ fn sdk_steps() -> Vec<Step> {
         node.env("NODE_OPTIONS", "--preserve-symlinks --preserve-symlinks-main");
         node.env("AGENT_SERVER_BIN", files::at("target/debug/agent-server"));
         node.env("AGENT_SERVER_TEST_PYTHON", env::python());
-        steps.push(Step::program("javascript", node));
+        steps.push(Step::tests("javascript", node));
     }
     steps
 }

@@ -40,7 +40,7 @@ impl Waiting {
             _ = self.heartbeat.tick() => Some(Ok(Bytes::from_static(b"\n"))),
             () = self.stop.cancelled() => {
                 self.on_disconnect.disarm();
-                Some(Err(broken_off()))
+                Some(Err(broken_off().await))
             }
         }
     }

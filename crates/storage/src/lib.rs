@@ -11,6 +11,7 @@
 pub mod assistants;
 pub mod checkpoints;
 pub mod crons;
+pub mod encrypted;
 mod error;
 pub mod events;
 mod filter;

@@ -9,7 +9,7 @@ use agent_server_domain::ports::GraphHost as _;
 use serde::Deserialize;
 use tokio::net::UnixStream;
 
-use crate::{Options, Pool, nobody::Nobody};
+use crate::{Options, Pool, aside::Nobody};
 
 /// How long calls of a process that is replaced get to end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -82,6 +82,7 @@ impl CustomApp {
         let options = Options {
             graphs: vec![],
             auth: None,
+            encryption: None,
             workers: 1,
             drain: DRAIN,
             fork: false,

@@ -6,11 +6,12 @@
 //! `worker` for what its frames mean, at `protocol` for the frames.
 
 mod app;
+mod aside;
 mod auth;
 mod connection;
+mod encryption;
 mod hosts;
 pub mod native;
-mod nobody;
 mod options;
 mod output;
 mod pool;
@@ -27,6 +28,7 @@ mod worker;
 pub use agent_server_graph as graph;
 pub use app::{AppInfo, AppRoute, CustomApp};
 pub use auth::{AuthSettings, CustomAuth};
+pub use encryption::{CustomEncryption, Hooks};
 pub use hosts::Hosts;
 pub use options::{GraphSpec, Options, StoreSpec};
 pub use pool::Pool;

@@ -38,6 +38,8 @@ pub struct Options {
     pub graphs: Vec<GraphSpec>,
     /// The project's authentication, `path:variable`. A pool with one serves no graphs.
     pub auth: Option<String>,
+    /// The project's encryption, likewise.
+    pub encryption: Option<String>,
     /// The project's own application, `path:variable`. A pool with one serves nothing else.
     pub app: Option<String>,
     /// Socket of this server, for clients without an address in the project's code.
@@ -90,6 +92,7 @@ impl Options {
             root,
             graphs,
             auth: None,
+            encryption: None,
             app: None,
             loopback: None,
             env: vec![],

@@ -16,6 +16,8 @@ pub(crate) struct Project {
     pub(crate) graphs: Vec<Graph>,
     /// The project's authentication.
     pub(crate) auth: Option<Auth>,
+    /// The project's encryption of what is stored.
+    pub(crate) encryption: Option<Source>,
     /// The project's own application.
     pub(crate) app: Option<App>,
     /// Local packages among `dependencies`.
@@ -48,6 +50,7 @@ impl Project {
     /// Whether a Python interpreter is needed.
     pub(crate) fn needs_python(&self) -> bool {
         self.auth.is_some()
+            || self.encryption.is_some()
             || self.app.is_some()
             || self.graphs.iter().any(|graph| graph.source.python_spec().is_some())
     }

@@ -8,7 +8,7 @@ use super::{Options, Suite, build, entry, exchange::Expected, find, scenario};
 use crate::{
     cases::{self, Expect},
     fixtures::Fixtures,
-    launch::{Disk, Graphs, Server},
+    launch::{Graphs, Server, Special},
     report::{Entry, Report},
     request::Request,
     scenarios::{self, Means},
@@ -17,6 +17,7 @@ use crate::{
 
 /// Sizes of what is written until nothing fits, bytes: the large ones fill, the small ones leave no gap.
 const PORTIONS: [usize; 3] = [1 << 18, 1 << 12, 1];
+const SMALL_PORTIONS: [usize; 2] = [1 << 12, 1];
 
 /// Refusals in a row after which the disk counts as full; between two of them the server may have tidied up.
 const FULL: usize = 5;
@@ -33,7 +34,7 @@ pub(super) async fn entries(options: &Options) -> Result<Vec<Entry>> {
     let wanted = wanted(options, &all)?;
     let (Some(binary), false) = (&options.binary, wanted.is_empty()) else { return Ok(Vec::new()) };
     let graphs = options.graphs.as_ref().unwrap_or(&Graphs::Demo);
-    let server = Server::start_on(binary, graphs, Disk::Small).await?;
+    let server = Server::start_as(binary, graphs, Special::SmallDisk).await?;
     let session = Session::open(server.url(), options, Some(&server)).await?;
     // Everything that requests name must be there before nothing can be made.
     let mut prepared = Vec::new();
@@ -41,11 +42,13 @@ pub(super) async fn entries(options: &Options) -> Result<Vec<Entry>> {
         let mut own = Fixtures::for_operation(&session, operation.name);
         prepared.push(build::plain(operation, cases, &mut own).await?);
     }
-    fill(&session).await?;
+    fill(&session, &PORTIONS).await?;
     let suite = Suite { session: &session, options, report: Report::default() };
     let mut entries = Vec::new();
     for request in prepared {
         let operation = request.operation;
+        // The server tidies up by itself, and may have found a little room since.
+        fill(&session, &SMALL_PORTIONS).await?;
         entries.push(entry(operation, &scenario::name(503), suite.on_full_disk(request).await));
     }
     Ok(entries)
@@ -66,8 +69,8 @@ fn wanted<'a>(options: &Options, all: &'a [cases::Operation]) -> Result<Wanted<'
 }
 
 /// Makes threads until none can be made.
-async fn fill(session: &Session) -> Result<()> {
-    for portion in PORTIONS {
+async fn fill(session: &Session, portions: &[usize]) -> Result<()> {
+    for &portion in portions {
         let mut refused = 0;
         let mut tried = 0;
         while refused < FULL {

@@ -17,6 +17,7 @@ pub mod kwargs;
 mod nested;
 mod once;
 mod plan;
+mod question;
 pub mod result;
 mod row;
 mod sink;

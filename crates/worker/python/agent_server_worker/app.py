@@ -144,7 +144,8 @@ class Call:
         user = given.pop("user")
         scope = {
             **given,
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            # From 2.4 on frameworks would notice only when they send that the client has left.
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
             "raw_path": given["raw_path"].encode("latin-1"),
             "query_string": given["query_string"].encode("latin-1"),
             "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given["headers"]],

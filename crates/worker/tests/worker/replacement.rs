@@ -14,7 +14,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_neighbour_moves_between_two_supersteps_and_goes_on_elsewhere() {
     let fixture = Fixture::start(rough()).await;
-    let run = Run::new("stepping", json!({"seconds": 0.3, "steps": 8})).modes(&["updates"]);
+    let run = Run::new("stepping", json!({"seconds": 0.2, "steps": 40})).modes(&["updates"]);
     let mut neighbour = fixture.begin(&run);
     neighbour.event("updates").await;
     let mut stuck = fixture.begin(&Run::new("blocking", json!({"seconds": 600.0})));
@@ -24,14 +24,14 @@ async fn a_neighbour_moves_between_two_supersteps_and_goes_on_elsewhere() {
     assert_eq!(ended.outcome.ending, Ending::Moved);
     assert!(ended.outcome.live.is_none());
     let done = 1 + ended.events.len();
-    assert!(done < 8, "it did not come to its end");
+    assert!(done < 40, "it did not come to its end");
 
     fixture.wait(|pool| pool.reserve("stepping").is_some()).await;
     // The same attempt once more.
     let ended = fixture.run(&run).await;
     ended.succeeded();
-    assert_eq!(ended.events.len(), 8 - done, "no step is done twice");
-    assert_eq!(ended.state()["values"]["step"], 8);
+    assert_eq!(ended.events.len(), 40 - done, "no step is done twice");
+    assert_eq!(ended.state()["values"]["step"], 40);
     fixture.pool.shutdown().await;
 }
 
@@ -53,7 +53,7 @@ async fn neighbours_of_a_run_that_blocks_the_loop_do_not_wait_for_the_drain() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graph_inside_of_a_node_comes_to_its_end_before_the_run_moves() {
     let fixture = Fixture::start(rough()).await;
-    let run = Run::new("calling", json!({"seconds": 0.3, "steps": 6})).modes(&["updates"]);
+    let run = Run::new("calling", json!({"seconds": 0.3, "steps": 20})).modes(&["updates"]);
     let neighbour = fixture.begin(&run);
     let mut stuck = fixture.begin(&Run::new("blocking", json!({"seconds": 600.0})));
     stuck.event("values").await;
@@ -61,13 +61,13 @@ async fn a_graph_inside_of_a_node_comes_to_its_end_before_the_run_moves() {
     fixture.pool.cancel(stuck.lease);
     let ended = neighbour.ended().await;
     assert_eq!(ended.outcome.ending, Ending::Moved);
-    let called = [("updates".to_owned(), json!({"call": {"text": "6 steps"}}))];
+    let called = [("updates".to_owned(), json!({"call": {"text": "20 steps"}}))];
     assert_eq!(ended.events, called);
 
     fixture.wait(|pool| pool.reserve("calling").is_some()).await;
     let ended = fixture.run(&run).await;
     let text = ended.state()["values"]["text"].to_string();
-    assert!(text.contains("6 steps in ") && !text.contains(&first.to_string()), "{text}");
+    assert!(text.contains("20 steps in ") && !text.contains(&first.to_string()), "{text}");
     fixture.pool.shutdown().await;
 }
 
