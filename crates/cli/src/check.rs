@@ -15,6 +15,7 @@ use anyhow::bail;
 
 use crate::{
     Mode,
+    app::LateApp,
     args::{CheckArgs, ServerArgs},
     auth::LateAuth,
     banner::say,
@@ -165,6 +166,7 @@ async fn graphs(
     let all = Arc::clone(&hosts.all);
     domain.start(Arc::clone(&all)).await?;
     let auth = project.auth.is_some().then(|| Arc::new(LateAuth::new()));
+    let app = project.app.is_some().then(|| Arc::new(LateApp::new()));
     let workers = Workers {
         mode: Mode::Serve,
         install: false,
@@ -175,12 +177,23 @@ async fn graphs(
         address: ([127, 0, 0, 1], 0).into(),
         sink: domain.sink(),
         hosts,
+        app: app.clone(),
+        // Nobody is there to be called.
+        loopback: None,
         auth: auth.clone(),
     };
-    match (workers.start().await, &auth) {
-        (Ok(()), Some(_)) => found.good("auth", "loads"),
-        (Ok(()), None) => {}
-        (Err(cause), _) => found.problem(format!("auth: {cause}")),
+    match workers.start().await {
+        Ok(()) => {
+            if auth.is_some() {
+                found.good("auth", "loads");
+            }
+            if app.is_some() {
+                found.good("http.app", "starts");
+            }
+        }
+        // The cause of an application names it.
+        Err(cause) if cause.starts_with("http.app") => found.problem(cause),
+        Err(cause) => found.problem(format!("auth: {cause}")),
     }
     for graph in workers.loaded().await {
         let id = &graph.graph_id;
@@ -200,6 +213,9 @@ async fn graphs(
     }
     if let Some(auth) = auth {
         auth.shutdown().await;
+    }
+    if let Some(app) = app {
+        app.shutdown().await;
     }
     all.shutdown().await;
     domain.shutdown().await;

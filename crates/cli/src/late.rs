@@ -108,6 +108,10 @@ impl GraphHost for LateHost {
         self.present()?.reserve(graph_id)
     }
 
+    fn reserve_nested(&self, graph_id: &str, depth: u32) -> Option<Box<dyn Slot>> {
+        self.present()?.reserve_nested(graph_id, depth)
+    }
+
     fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
         self.present()?.reserve_alone(graph_id)
     }

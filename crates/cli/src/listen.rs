@@ -81,6 +81,7 @@ mod tests {
             default_port,
             max_body_bytes: 1,
             metric_prefix: String::new(),
+            configurable_headers: agent_server_server::HeaderRules::default(),
             cors: agent_server_server::Cors::default(),
             logged_headers: agent_server_server::HeaderNames::default(),
             mount_prefix: None,

@@ -6,13 +6,14 @@
 use std::{sync::Arc, time::Duration};
 
 use agent_server_domain::{Domain, ports::Clock, trace::Traces};
-use agent_server_server::{AccessLog, webhooks::Sender};
+use agent_server_server::{AccessLog, Loopback, app::Mounted, webhooks::Sender};
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     Mode,
+    app::LateApp,
     args::DevArgs,
     auth::LateAuth,
     banner::{Banner, say},
@@ -29,6 +30,9 @@ use crate::{
 
 /// Exit code of a process that was told twice to stop, as shells count it for the first signal of the keyboard.
 const INTERRUPTED: i32 = 130;
+
+/// Name of the socket for the project's own code.
+const LOOPBACK: &str = "api";
 
 /// How long requests get at the stop before storage is closed under them. They take milliseconds, or as long as a worker.
 const SHORT_REQUESTS: Duration = Duration::from_secs(1);
@@ -127,6 +131,7 @@ async fn serve(
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     domain.start(Arc::clone(&hosts.all)).await.context("the data cannot be used")?;
 
+    let app = project.app.is_some().then(|| Arc::new(LateApp::new()));
     let auth = project.auth.is_some().then(|| Arc::new(LateAuth::new()));
     let options = agent_server_server::Options {
         max_body_bytes: settings.http.max_body_bytes,
@@ -144,6 +149,11 @@ async fn serve(
                 None => project.auth.as_ref().and_then(|auth| auth.openapi.clone()),
             },
         },
+        app: app.clone().map(|app| Mounted {
+            app,
+            authenticates: project.app.as_ref().is_some_and(|app| app.authenticates),
+        }),
+        headers: settings.http.configurable_headers.clone(),
         webhooks: sender.is_some(),
         encryption: encryption.clone().map(|custom| agent_server_server::Contexts(custom)),
         metric_prefix: settings.http.metric_prefix.clone(),
@@ -156,10 +166,12 @@ async fn serve(
     if let Some(sender) = sender {
         sender.serve_own(router.clone());
     }
+    let stop = domain.stopping();
+    let (loopback_dir, loopback) = loopback()?;
+    let mut loopback = tokio::spawn(loopback.serve(router.clone(), stop.clone()));
     if let Some(prefix) = settings.http.mount_prefix.clone() {
         router = agent_server_server::mounted(router, prefix);
     }
-    let stop = domain.stopping();
     let http = agent_server_server::serve(bound.listener, router, stop.clone());
     let mut http = tokio::spawn(http);
 
@@ -182,6 +194,13 @@ async fn serve(
         );
     }
 
+    let is_protected = built_in.is_some() || auth.is_some();
+    if is_protected && project.app.as_ref().is_some_and(|app| !app.authenticates) {
+        tracing::info!(
+            "the routes of http.app are open to everybody; http.enable_custom_route_auth asks for credentials there, too"
+        );
+    }
+
     let workers = Workers {
         mode,
         install,
@@ -193,6 +212,8 @@ async fn serve(
         sink: domain.sink(),
         hosts,
         auth: auth.clone(),
+        app: app.clone(),
+        loopback: Some(loopback_dir.path().join(LOOPBACK)),
     };
     let mut workers = AbortOnDropHandle::new(tokio::spawn(workers.run()));
 
@@ -201,6 +222,11 @@ async fn serve(
         ended = &mut http => match ended {
             Ok(Ok(())) => Ok(Stopped::Asked),
             Ok(Err(error)) => Err(error).context("no connections can be accepted any more"),
+            Err(panic) => Err(panic.into()),
+        },
+        ended = &mut loopback => match ended {
+            Ok(Ok(())) => Ok(Stopped::Asked),
+            Ok(Err(error)) => Err(error).context("graphs cannot reach the server any more"),
             Err(panic) => Err(panic.into()),
         },
         ended = &mut workers => match ended {
@@ -229,6 +255,9 @@ async fn serve(
         if let Some(auth) = &auth {
             auth.shutdown().await;
         }
+        if let Some(app) = &app {
+            app.shutdown().await;
+        }
         tokio::pin!(drained);
         // Who still waits after that waits for a worker, which is ended now.
         if tokio::time::timeout(SHORT_REQUESTS, &mut drained).await.is_ok() {
@@ -245,6 +274,17 @@ async fn serve(
         () = stopping => outcome,
         () = signals.next() => std::process::exit(INTERRUPTED),
     }
+}
+
+/// The socket through which the project's own code calls the server, and the directory that keeps others from it.
+fn loopback() -> Result<(tempfile::TempDir, Loopback)> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let only_us = std::fs::Permissions::from_mode(0o700);
+    // Among the temporary files because a socket's path has at most 107 bytes.
+    let dir = tempfile::Builder::new().prefix("agent-server-").permissions(only_us).tempdir();
+    let dir = dir.context("no directory for a socket can be made")?;
+    let loopback = Loopback::bind(&dir.path().join(LOOPBACK));
+    Ok((dir, loopback.context("the socket for graphs cannot be made")?))
 }
 
 /// Whether Studio is let in without credentials: where it was asked for, and nobody else can reach the server.

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -10,10 +11,13 @@ use agent_server_domain::{
     ports::{GraphInfo, GraphStatus, RunSink},
     store::minutes,
 };
-use agent_server_worker::{AuthSettings, CustomAuth, GraphSpec, Options, Pool, StoreSpec};
+use agent_server_worker::{
+    AuthSettings, CustomApp, CustomAuth, GraphSpec, Options, Pool, StoreSpec,
+};
 
 use crate::{
     Mode,
+    app::LateApp,
     auth::LateAuth,
     banner::{self, say},
     config::{Settings, langgraph_json, project::Project},
@@ -55,6 +59,10 @@ pub(crate) struct Workers {
     pub(crate) sink: Arc<dyn RunSink>,
     /// Where they are used.
     pub(crate) hosts: GraphHosts,
+    /// Where the project's own application is used, if it has one.
+    pub(crate) app: Option<Arc<LateApp>>,
+    /// Socket of the server for the project's own code.
+    pub(crate) loopback: Option<PathBuf>,
     /// Where the project's authentication is used, if it has one.
     pub(crate) auth: Option<Arc<LateAuth>>,
 }
@@ -99,30 +107,41 @@ impl Workers {
         }
         let started = match self.options().await {
             Ok(options) => self.start_auth(&options).and_then(|auth| {
+                let app = self.start_app(&options)?;
                 // Without graphs in Python there is nothing for workers to do.
                 if options.graphs.is_empty() {
-                    return Ok((auth, None));
+                    return Ok((auth, app, None));
                 }
                 let pool = Pool::start(options, Arc::clone(&self.sink));
-                Ok((auth, Some(pool.map_err(|error| error.to_string())?)))
+                Ok((auth, app, Some(pool.map_err(|error| error.to_string())?)))
             }),
             Err(cause) => Err(cause),
         };
         match started {
-            Ok((auth, pool)) => {
+            Ok((auth, app, pool)) => {
                 if let Some(pool) = pool {
                     self.hosts.python.arrived(Arc::new(pool));
                 }
-                match auth {
-                    Some(auth) => auth.loaded().await,
-                    None => Ok(()),
+                if let Some(auth) = auth {
+                    auth.loaded().await?;
                 }
+                if let Some(app) = app {
+                    app.info().await?;
+                }
+                Ok(())
             }
             Err(cause) => {
                 tracing::error!("{cause}");
                 self.hosts.python.failed(&cause);
-                let Some(auth) = &self.auth else { return Ok(()) };
-                auth.failed();
+                if self.auth.is_none() && self.app.is_none() {
+                    return Ok(());
+                }
+                if let Some(auth) = &self.auth {
+                    auth.failed();
+                }
+                if let Some(app) = &self.app {
+                    app.failed(&cause);
+                }
                 Err(cause)
             }
         }
@@ -138,6 +157,15 @@ impl Workers {
         let auth = Arc::new(started.map_err(|error| error.to_string())?);
         late.arrived(Arc::clone(&auth));
         Ok(Some(auth))
+    }
+
+    /// Starts the process of the project's own application, if it has one.
+    fn start_app(&self, options: &Options) -> Result<Option<Arc<CustomApp>>, String> {
+        let (Some(app), Some(late)) = (&self.project.app, &self.app) else { return Ok(None) };
+        let options = Options { app: app.source.python_spec(), ..options.clone() };
+        let app = Arc::new(CustomApp::start(options).map_err(|error| error.to_string())?);
+        late.arrived(Arc::clone(&app));
+        Ok(Some(app))
     }
 
     async fn options(&self) -> Result<Options, String> {
@@ -161,6 +189,7 @@ impl Workers {
             })
         });
         Ok(Options {
+            loopback: self.loopback.clone(),
             import_dirs: self.project.import_dirs(),
             env: self.project.env.clone(),
             python_path: self.env.get(env::PYTHONPATH).map(str::to_owned),

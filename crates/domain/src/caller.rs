@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     auth::{Resource, User},
+    runs::Within,
     trace::TraceContext,
 };
 
@@ -30,6 +31,10 @@ pub struct Caller {
     pub request_id: String,
     /// Where its request stands in a trace.
     pub trace: Option<TraceContext>,
+    /// What the request brings into the configurable of runs it creates: headers, under their names.
+    pub forwarded: Option<Arc<Map>>,
+    /// The run that the request comes from, if it comes from one.
+    pub within: Option<Within>,
 }
 
 impl Caller {
@@ -52,6 +57,8 @@ impl Caller {
             user,
             request_id,
             trace: None,
+            forwarded: None,
+            within: None,
         }
     }
 

@@ -112,6 +112,7 @@ struct Inner {
     last_kept: Mutex<Option<Timestamp>>,
     buffers: runs::Buffers,
     apart: runs::Apart,
+    nested: runs::Nested,
     courier: webhooks::Courier,
     introspections: assistants::Introspections,
     /// Wakes the dispatcher.
@@ -151,6 +152,7 @@ impl Domain {
             options,
             buffers: runs::Buffers::default(),
             apart: runs::Apart::default(),
+            nested: runs::Nested::default(),
             wake: tokio::sync::Notify::new(),
             lifetimes: tokio::sync::Notify::new(),
             item_lifetimes: tokio::sync::Notify::new(),

@@ -260,6 +260,12 @@ pub trait GraphHost: Send + Sync + 'static {
     /// Takes room for a run of the graph, if there is some now. A graph that is still loading or failed has none.
     fn reserve(&self, graph_id: &str) -> Option<Box<dyn Slot>>;
 
+    /// As [`GraphHost::reserve`], for a run that another run waits for, which keeps its own room meanwhile. A host whose
+    /// graphs can call the server has room beyond its limit for each `depth`, from 1.
+    fn reserve_nested(&self, graph_id: &str, _depth: u32) -> Option<Box<dyn Slot>> {
+        self.reserve(graph_id)
+    }
+
     /// As [`GraphHost::reserve`], but nothing else is executed by the same process as long as the slot is taken.
     fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
         self.reserve(graph_id)

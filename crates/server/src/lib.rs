@@ -5,6 +5,7 @@
 
 mod access_log;
 pub mod api;
+pub mod app;
 mod auth;
 mod convert;
 mod cors;
@@ -14,6 +15,8 @@ mod docs;
 mod encryption;
 pub mod error;
 mod header_names;
+mod headers;
+mod loopback;
 pub mod metrics;
 mod mount;
 pub mod not_implemented;
@@ -41,6 +44,8 @@ pub use auth::Auth;
 pub use cors::{Cors, Origins};
 pub use disabled::Disabled;
 pub use header_names::HeaderNames;
+pub use headers::HeaderRules;
+pub use loopback::Loopback;
 pub use mount::{MountPrefix, mounted};
 pub use serve::serve;
 
@@ -55,6 +60,10 @@ pub struct Options {
     pub cors: Cors,
     /// Who decides about requests.
     pub auth: Auth,
+    /// The project's own application (upstream's `http.app`).
+    pub app: Option<app::Mounted>,
+    /// Which headers reach runs (upstream's `http.configurable_headers`).
+    pub headers: HeaderRules,
     /// Whether runs tell receivers of their ends; the served document says so.
     pub webhooks: bool,
     /// Who knows in which context what a request writes is encrypted; `None` where nothing needs one.
@@ -97,6 +106,8 @@ impl Default for Options {
             langgraph_version: || None,
             cors: Cors::default(),
             auth: Auth::default(),
+            app: None,
+            headers: HeaderRules::default(),
             webhooks: true,
             encryption: None,
             access_log: AccessLog::default(),
@@ -121,6 +132,8 @@ pub fn router(domain: Domain, options: Options) -> Router {
     let cors = Arc::new(options.cors.clone());
     let auth = options.auth.clone();
     let access_log = options.access_log.clone();
+    let headers = Arc::new(options.headers.clone());
+    let mounted = options.app.clone();
     let contexts = options.encryption.clone();
     let api = api::Api::new(domain, options);
     let mut routes = agent_server_api::router(api.clone(), generated);
@@ -133,11 +146,18 @@ pub fn router(domain: Domain, options: Options) -> Router {
     if let Some(Contexts(contexts)) = contexts {
         routes = routes.layer(middleware::from_fn_with_state(contexts, encryption::in_context));
     }
-    routes = routes.layer(middleware::from_fn(to_the_end));
+    routes = routes
+        .layer(middleware::from_fn(to_the_end))
+        .layer(middleware::from_fn_with_state(headers, headers::note));
     if auth.authenticator.is_some() {
         // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
-        let guard = auth::Guard { auth, meta_is_open: !disabled.meta };
+        let guard = auth::Guard { auth: auth.clone(), meta_is_open: !disabled.meta };
         routes = routes.layer(middleware::from_fn_with_state(guard, auth::authenticate));
+    }
+    if let Some(mounted) = mounted {
+        // In front of authentication, because its routes may be open.
+        routes =
+            routes.layer(middleware::from_fn_with_state(app::Mount { mounted, auth }, app::route));
     }
     let routes = routes
         .layer(CatchPanicLayer::custom(|_| {

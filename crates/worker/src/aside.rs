@@ -16,6 +16,8 @@ use tokio::sync::oneshot;
 
 use crate::{Options, Pool, protocol::Handlers, worker::Worker};
 
+pub(crate) use nobody::Nobody;
+
 /// How long a handler that was told to stop gets to do so.
 const LETTING_GO: Duration = Duration::from_secs(1);
 /// How long the other questions of a process that is given up get to be answered.
@@ -33,8 +35,8 @@ pub(crate) struct Aside {
 impl Aside {
     /// Starts the process. Returns at once.
     pub(crate) fn start(name: &'static str, options: Options, limit: Duration) -> io::Result<Self> {
-        let options = Options { graphs: vec![], workers: 1, drain: DRAIN, ..options };
-        let pool = Pool::start(options, Arc::new(nobody::Nobody))?;
+        let options = Options { graphs: vec![], app: None, workers: 1, drain: DRAIN, ..options };
+        let pool = Pool::start(options, Arc::new(Nobody))?;
         Ok(Self { pool, name, limit })
     }
 

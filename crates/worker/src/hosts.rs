@@ -55,6 +55,12 @@ impl GraphHost for Hosts {
         Some(Box::new(Routed { slot, host }))
     }
 
+    fn reserve_nested(&self, graph_id: &str, depth: u32) -> Option<Box<dyn Slot>> {
+        let host = Arc::clone(self.of(graph_id)?);
+        let slot = host.reserve_nested(graph_id, depth)?;
+        Some(Box::new(Routed { slot, host }))
+    }
+
     fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
         let host = Arc::clone(self.of(graph_id)?);
         let slot = host.reserve_alone(graph_id)?;

@@ -40,6 +40,10 @@ pub struct Options {
     pub auth: Option<String>,
     /// The project's encryption, likewise.
     pub encryption: Option<String>,
+    /// The project's own application, `path:variable`. A pool with one serves nothing else.
+    pub app: Option<String>,
+    /// Socket of this server, for clients without an address in the project's code.
+    pub loopback: Option<PathBuf>,
     /// Directories to import from, first one first; the root and local dependencies.
     pub import_dirs: Vec<PathBuf>,
     /// Variables for the workers, over those of this process.
@@ -91,6 +95,8 @@ impl Options {
             graphs,
             auth: None,
             encryption: None,
+            app: None,
+            loopback: None,
             env: vec![],
             python_path: None,
             facts: vec![],

@@ -22,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Options,
+    app::AppState,
     protocol::{self, Handlers, Hello},
     python::RunDir,
     slots::{self, PoolSlot},
@@ -40,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) dir: RunDir,
     graphs: Mutex<Arc<Vec<GraphInfo>>>,
     handlers: Mutex<Loading>,
+    /// The project's own application, where the pool serves that.
+    pub(crate) app: watch::Sender<AppState>,
     /// Workers that have loaded the graphs, retired ones included until their process is gone.
     pub(crate) workers: Mutex<Vec<Arc<Worker>>>,
     /// Changes when a worker comes or loading fails, for questions that wait.
@@ -90,6 +93,7 @@ impl Pool {
             sink,
             graphs: Mutex::new(Arc::new(graphs)),
             handlers: Mutex::default(),
+            app: watch::Sender::default(),
             workers: Mutex::default(),
             changes: watch::Sender::new(()),
             tasks: TaskTracker::new(),
@@ -123,6 +127,9 @@ impl Inner {
         if let Some(handlers) = hello.auth.as_ref().or(hello.encryption.as_ref()) {
             *self.handlers.lock() = Loading::Done(Arc::new(handlers.clone()));
         }
+        if let Some(app) = &hello.app {
+            self.app.send_replace(AppState::There(Arc::new(app.clone())));
+        }
         self.update(|graph| {
             let Some(loaded) = hello.graphs.iter().find(|each| each.graph_id == graph.graph_id)
             else {
@@ -140,6 +147,7 @@ impl Inner {
     /// A worker is no more.
     pub(crate) fn left(&self, worker: &Arc<Worker>) {
         self.workers.lock().retain(|other| !Arc::ptr_eq(other, worker));
+        self.app.send_modify(AppState::left);
     }
 
     /// An attempt could not be started: it goes elsewhere.
@@ -158,6 +166,7 @@ impl Inner {
             *handlers = Loading::Failed(reason.to_owned());
         }
         drop(handlers);
+        self.app.send_modify(|app| app.failed(reason));
         self.update(|graph| {
             if graph.status != GraphStatus::Ready {
                 graph.status = GraphStatus::Failed(reason.to_owned());
@@ -262,6 +271,13 @@ impl GraphHost for Pool {
             return None;
         }
         slots::shared(&self.0).map(|slot| slot as Box<dyn Slot>)
+    }
+
+    fn reserve_nested(&self, graph_id: &str, depth: u32) -> Option<Box<dyn Slot>> {
+        if !self.0.takes(graph_id) {
+            return None;
+        }
+        slots::nested(&self.0, depth).map(|slot| slot as Box<dyn Slot>)
     }
 
     fn reserve_alone(&self, graph_id: &str) -> Option<Box<dyn Slot>> {

@@ -110,6 +110,8 @@ async fn load(
         graphs: options.graphs.iter().map(|spec| (&*spec.graph_id, &*spec.path)).collect(),
         auth: options.auth.as_deref(),
         encryption: options.encryption.as_deref(),
+        app: options.app.as_deref(),
+        loopback: options.loopback.as_deref().map(text),
         facts: &options.facts,
         store: &options.store,
         log_level: &options.log_level,

@@ -12,7 +12,7 @@
 //! | kind | from | header | blobs |
 //! |---|---|---|---|
 //! | `join` 1 | worker | pid, protocol | |
-//! | `hello` 2 | worker | pid, versions, error, graphs `[{graph_id, name, error}]`, can_fork, auth `{parameters, events}`, encryption `{hooks}` | |
+//! | `hello` 2 | worker | pid, versions, error, graphs `[{graph_id, name, error}]`, can_fork, auth `{parameters, events}`, encryption `{hooks}`, app `{socket, routes, has_middleware}` | |
 //! | `event` 3 | worker | `[job, name]` | data |
 //! | `put` 4 | worker | job, ns, id, parent, ts, step, source, refs `[[channel, version]]`, blobs `[[channel, version, type]]` | metadata, small part, one per blob |
 //! | `writes` 5 | worker | job, ns, checkpoint, task, path, writes `[[idx, channel, type]]` | status, one per write |
@@ -26,7 +26,7 @@
 //! | `exited` 13 | template | pid, code (negative: signal) | |
 //! | `started` 14 | worker | job, id: null, or that of a request where the order came late | |
 //! | `pong` 15 | worker | | |
-//! | `init` 32 | server | root, python_path, import_dirs, graphs, auth and encryption (`path:variable`), facts, store `{ttl, embed}`, template | |
+//! | `init` 32 | server | root, python_path, import_dirs, graphs, auth, encryption and app (`path:variable`), loopback (path), facts, store `{ttl, embed}`, template | |
 //! | `run` 33 | server | job, sent (seconds since 1970), run_id, attempt, graph, temporary, head, tuple | kwargs, then the tuple's |
 //! | `reply` 34 | server | id, error, tuple or answers | the tuple's, or one per item: its value |
 //! | `cancel` 35 | server | job | |

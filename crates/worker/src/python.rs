@@ -14,6 +14,7 @@ use crate::Options;
 const FILES: &[(&str, &str)] = &[
     ("__init__.py", include_str!("../python/agent_server_worker/__init__.py")),
     ("__main__.py", include_str!("../python/agent_server_worker/__main__.py")),
+    ("app.py", include_str!("../python/agent_server_worker/app.py")),
     ("aside.py", include_str!("../python/agent_server_worker/aside.py")),
     ("auth.py", include_str!("../python/agent_server_worker/auth.py")),
     ("config.py", include_str!("../python/agent_server_worker/config.py")),
@@ -30,6 +31,7 @@ const FILES: &[(&str, &str)] = &[
     ("introspect.py", include_str!("../python/agent_server_worker/introspect.py")),
     ("link.py", include_str!("../python/agent_server_worker/link.py")),
     ("loader.py", include_str!("../python/agent_server_worker/loader.py")),
+    ("loopback.py", include_str!("../python/agent_server_worker/loopback.py")),
     ("main.py", include_str!("../python/agent_server_worker/main.py")),
     ("memory.py", include_str!("../python/agent_server_worker/memory.py")),
     ("modules.py", include_str!("../python/agent_server_worker/modules.py")),

@@ -14,18 +14,26 @@ pub(crate) struct PoolSlot {
     worker: Arc<Worker>,
     /// Whether the worker is to execute nothing else.
     alone: bool,
+    /// Of a slot beyond the limit: how deep its run is nested.
+    depth: Option<u32>,
     released: AtomicBool,
     pool: Weak<Inner>,
 }
 
 impl PoolSlot {
     /// Takes the room. The caller holds the lock of the pool's workers, so that nobody else sees the same room.
-    fn take(pool: &Arc<Inner>, worker: &Arc<Worker>, alone: bool) -> Box<Self> {
+    fn take(pool: &Arc<Inner>, worker: &Arc<Worker>, alone: bool, depth: Option<u32>) -> Box<Self> {
         worker.load.fetch_add(1, Ordering::Relaxed);
-        worker.is_alone.store(alone, Ordering::Relaxed);
+        if alone {
+            worker.is_alone.store(true, Ordering::Relaxed);
+        }
+        if let Some(depth) = depth {
+            *worker.nested.lock().entry(depth).or_default() += 1;
+        }
         Box::new(Self {
             worker: Arc::clone(worker),
             alone,
+            depth,
             released: AtomicBool::new(false),
             pool: Arc::downgrade(pool),
         })
@@ -46,6 +54,9 @@ impl PoolSlot {
         if !self.released.swap(true, Ordering::Relaxed) {
             if self.alone {
                 self.worker.is_alone.store(false, Ordering::Relaxed);
+            }
+            if let Some(depth) = self.depth {
+                *self.worker.nested.lock().entry(depth).or_insert(1) -= 1;
             }
             self.worker.load.fetch_sub(1, Ordering::Relaxed);
             self.worker.freed();
@@ -82,7 +93,25 @@ fn shared_of(pool: &Arc<Inner>, workers: &[Arc<Worker>]) -> Option<Box<PoolSlot>
         workers.iter().filter(|worker| is_open(worker) && !worker.is_held.load(Ordering::Relaxed));
     let worker = least_busy(open)?;
     let has_room = worker.load.load(Ordering::Relaxed) < pool.options.jobs_per_worker;
-    has_room.then(|| PoolSlot::take(pool, worker, false))
+    has_room.then(|| PoolSlot::take(pool, worker, false, None))
+}
+
+/// Room for a run that another run waits for: that of everybody, else room of its depth. Where nothing else is left, also at
+/// a worker that is to be alone with the parent or to become free of runs, which it cannot before the parent ends.
+pub(crate) fn nested(pool: &Arc<Inner>, depth: u32) -> Option<Box<PoolSlot>> {
+    let workers = pool.workers.lock();
+    if let Some(slot) = shared_of(pool, &workers) {
+        return Some(slot);
+    }
+    let has_room = |worker: &&Arc<Worker>| {
+        let taken = worker.nested.lock().get(&depth).copied().unwrap_or(0);
+        taken < pool.options.jobs_per_worker && worker.is_usable() && !worker.pulse.is_missing()
+    };
+    let worker = workers.iter().filter(has_room).min_by_key(|worker| {
+        let load = worker.load.load(Ordering::Relaxed);
+        (worker.is_alone.load(Ordering::Relaxed), load, worker.index)
+    })?;
+    Some(PoolSlot::take(pool, worker, false, Some(depth)))
 }
 
 /// Gives attempts that a worker has not begun to workers that answer, as far as these have room.
@@ -118,7 +147,7 @@ pub(crate) fn alone(pool: &Arc<Inner>) -> Option<Box<PoolSlot>> {
     }
     let worker = least_busy(workers.iter().filter(|worker| is_open(worker) && worker.is_empty()))?;
     worker.is_held.store(false, Ordering::Relaxed);
-    Some(PoolSlot::take(pool, worker, true))
+    Some(PoolSlot::take(pool, worker, true, None))
 }
 
 /// Keeps new runs away from a worker as long as somebody wants a whole one, so that there will be one.

@@ -5,6 +5,7 @@ mod jobs;
 mod pulse;
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -45,6 +46,8 @@ pub(crate) struct Worker {
     jobs: Mutex<Jobs>,
     /// Slots that are taken.
     pub(crate) load: AtomicUsize,
+    /// Slots of those that are beyond the limit, by depth.
+    pub(crate) nested: Mutex<HashMap<u32, usize>>,
     /// Whether its only slot was taken by a run that must have no company.
     pub(crate) is_alone: AtomicBool,
     /// Whether it is kept free of new runs for one that must have no company.
@@ -78,6 +81,7 @@ impl Worker {
             stopping: pool.stopping.clone(),
             jobs: Mutex::default(),
             load: AtomicUsize::new(0),
+            nested: Mutex::default(),
             is_alone: AtomicBool::new(false),
             is_held: AtomicBool::new(false),
             grace: pool.options.grace,

@@ -77,10 +77,12 @@ class Server:
         graph: str = "simple",
         prefix: str = "",
         ready: tuple[str, ...] | None = None,
+        mode: str = "dev",
     ) -> None:
         self.config = config or PROJECT / "langgraph.json"
         self.headers = headers
         self.more = more
+        self.mode = mode
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = free_port()
@@ -94,7 +96,7 @@ class Server:
     def command(self) -> list[str]:
         return [
             str(binary()),
-            "dev",
+            self.mode,
             "--config",
             str(self.config),
             "--port",
@@ -103,8 +105,7 @@ class Server:
             str(self.data),
             "--python",
             sys.executable,
-            "--no-reload",
-            "--offline",
+            *(("--no-reload", "--offline") if self.mode == "dev" else ()),
             *self.more,
         ]
 

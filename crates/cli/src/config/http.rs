@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use agent_server_server::{Cors, HeaderNames, MountPrefix};
+use agent_server_server::{Cors, HeaderNames, HeaderRules, MountPrefix};
 use serde_json::Value;
 
-use super::{Sources, cors, first, project::Project};
+use super::{Sources, cors, first, headers, project::Project};
 use crate::{
     Mode, banner,
     env::{Env, upstream},
@@ -32,6 +32,8 @@ pub(crate) struct Http {
     pub(crate) mount_prefix: Option<MountPrefix>,
     /// Address of the server as others see it.
     pub(crate) api_url: Option<String>,
+    /// Which headers reach runs.
+    pub(crate) configurable_headers: HeaderRules,
     /// What the names of metrics begin with.
     pub(crate) metric_prefix: String,
 }
@@ -64,6 +66,7 @@ impl Http {
             logged_headers: logged_headers(project)?,
             mount_prefix: mount_prefix(from.env, project)?,
             api_url: from.env.get(upstream::LANGGRAPH_API_URL).map(str::to_owned),
+            configurable_headers: headers::resolve(project)?,
             metric_prefix: from
                 .env
                 .get(upstream::METRIC_PREFIX)

@@ -8,6 +8,7 @@ pub(crate) mod cors;
 mod dotenv;
 pub(crate) mod encryption;
 pub(crate) mod file;
+mod headers;
 pub(crate) mod http;
 pub(crate) mod keys;
 pub(crate) mod langgraph_json;

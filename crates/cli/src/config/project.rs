@@ -18,6 +18,8 @@ pub(crate) struct Project {
     pub(crate) auth: Option<Auth>,
     /// The project's encryption of what is stored.
     pub(crate) encryption: Option<Source>,
+    /// The project's own application.
+    pub(crate) app: Option<App>,
     /// Local packages among `dependencies`.
     pub(crate) packages: Vec<PathBuf>,
     /// The other `dependencies`: requirements as pip understands them.
@@ -49,6 +51,7 @@ impl Project {
     pub(crate) fn needs_python(&self) -> bool {
         self.auth.is_some()
             || self.encryption.is_some()
+            || self.app.is_some()
             || self.graphs.iter().any(|graph| graph.source.python_spec().is_some())
     }
 
@@ -78,6 +81,15 @@ pub(crate) struct Auth {
     pub(crate) refuses_studio: bool,
     /// What the served document says of it.
     pub(crate) openapi: Option<Map<String, Value>>,
+}
+
+/// The application of the section `http`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct App {
+    /// Where it is, in Python.
+    pub(crate) source: Source,
+    /// Whether its routes are authenticated as the API is.
+    pub(crate) authenticates: bool,
 }
 
 /// One entry of `graphs`.

@@ -12,14 +12,8 @@ use crate::{
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
-const ADDING: [(&str, &str); 6] = [
-    ("auth", "allow_langsmith_api_keys"),
-    ("checkpointer", "backend"),
-    ("http", "app"),
-    ("http", "configurable_headers"),
-    ("http", "middleware_order"),
-    ("priority", "path"),
-];
+const ADDING: [(&str, &str); 3] =
+    [("auth", "allow_langsmith_api_keys"), ("checkpointer", "backend"), ("priority", "path")];
 /// Variables of the same kind.
 const VARIABLES: [&str; 2] = ["DATABASE_URI", "POSTGRES_URI"];
 
@@ -83,7 +77,7 @@ mod tests {
 
     #[test]
     fn additions_are_warnings_everywhere() {
-        let project = project(&json!({"http": {"app": "./app.py:app", "disable_mcp": true}}));
+        let project = project(&json!({"http": {"mount_prefix": "/x", "disable_mcp": true}}));
         let env = Env::from_pairs([("POSTGRES_URI".into(), "postgres://x".into())]);
         assert_eq!(check(Mode::Serve, false, &project, &env).unwrap().len(), 2);
     }

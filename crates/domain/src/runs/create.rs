@@ -169,7 +169,9 @@ impl Domain {
             .map(|graph| &graph.graph_id)
             .find(|graph_id| default_assistant_id(graph_id) == assistant_id);
         let slot = match graph {
-            Some(graph_id) if request.after_seconds <= 0.0 => self.reserve(graph_id),
+            Some(graph_id) if request.after_seconds <= 0.0 => {
+                self.reserve(graph_id, self.0.nested.depth_within(caller.within))
+            }
             _ => None,
         };
         let slot_graph = slot.as_ref().and(graph).cloned();
@@ -235,6 +237,8 @@ impl Domain {
         mark: impl FnOnce(&dyn WriteTx) -> Result<bool> + Send + 'static,
     ) -> Result<Outcome> {
         let (mut plans, mut rooms, mut listeners) = (vec![], vec![], vec![]);
+        let within = prepared.first().and_then(|prepared| prepared.plan.caller.within);
+        let depth = self.0.nested.depth_within(within);
         // Whether a thread is made that has a lifetime for the sake of replays.
         let mut replayed = false;
         let mut spans = vec![];
@@ -299,6 +303,10 @@ impl Domain {
         for ((decided, room), (lease, listener)) in decided.into_iter().zip(rooms).zip(listeners) {
             for cancelled in &decided.cancelled {
                 self.after_cancel(cancelled);
+            }
+            if let Some(depth) = depth {
+                // Before the dispatcher is woken, or a child of its own can ask.
+                self.0.nested.note(decided.run.run_id, decided.run.thread_id, depth);
             }
             match (decided.order, room) {
                 (Some(order), Some((slot, buffer))) => {

@@ -132,8 +132,10 @@ impl Domain {
                     Ok::<_, Error>((tx.claimable_runs(now, round)?, tx.next_due(now)?))
                 })
                 .await?;
+            // First, because others wait for them; among the oldest they may not be.
+            let nested = self.nested_runs(now).await?;
             let (mut started, mut waits) = (false, false);
-            for run in runs {
+            for run in nested.into_iter().chain(runs) {
                 if self.0.shutdown.is_cancelled() {
                     return Ok(None);
                 }
@@ -149,6 +151,30 @@ impl Domain {
         }
     }
 
+    /// Runs that can be started and that other runs wait for, or that stand in front of such.
+    async fn nested_runs(&self, now: Timestamp) -> Result<Vec<Run>> {
+        let threads = self.0.nested.threads();
+        if threads.is_empty() {
+            return Ok(vec![]);
+        }
+        let inflight = self
+            .storage()
+            .read(Cost::Point, move |tx| {
+                let of = |thread| Ok::<_, Error>((thread, tx.inflight_runs(thread)?));
+                threads.into_iter().map(of).collect::<Result<Vec<_>>>()
+            })
+            .await?;
+        let mut first = vec![];
+        for (thread, runs) in inflight {
+            let ids: Vec<_> = runs.iter().map(|run| run.run_id).collect();
+            self.0.nested.retain(thread, &ids);
+            let is_busy = runs.iter().any(|run| run.status == RunStatus::Running);
+            let next = runs.into_iter().next().filter(|run| !is_busy && run.created_at <= now);
+            first.extend(next);
+        }
+        Ok(first)
+    }
+
     /// Starts one run if there is room for it.
     async fn dispatch_run(&self, run: Run, alone: bool) -> Result<Start> {
         if let Some(cause) = self.hopeless(&run) {
@@ -157,7 +183,7 @@ impl Domain {
         }
         let slot = match alone {
             true => self.reserve_alone(&run.graph_id),
-            false => self.reserve(&run.graph_id),
+            false => self.reserve(&run.graph_id, self.0.nested.depth_of(run.thread_id)),
         };
         let Some(slot) = slot else { return Ok(Start::NoRoom) };
         let resumable = kwargs::is_resumable(&run.kwargs);

@@ -256,6 +256,7 @@ impl Domain {
             // The lease was lost. Whoever took it has ended the stream, perhaps before this attempt opened it again.
             Ok((false, ..)) => {
                 self.0.apart.forget(lease.run_id);
+                self.0.nested.forget(lease.run_id);
                 self.0.streams.discard(lease.run_id);
             }
             Err(error) => self.end_failed(lease, &error).await,

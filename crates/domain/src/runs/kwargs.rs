@@ -183,6 +183,9 @@ pub fn merge(
     let kept = merged(assistant_configurable.clone(), &thread_configurable);
     let mut run_configurable = merged(kept.clone(), &given);
     run_configurable = merged(run_configurable, &request.checkpoint);
+    if let Some(forwarded) = &facts.caller.forwarded {
+        run_configurable = merged(run_configurable, forwarded);
+    }
     if !request.context.is_empty() {
         // The worker then also hides what the graph's context does not declare.
         run_configurable.insert("__context_provided__".into(), json!(true));

@@ -15,6 +15,7 @@ mod dispatch;
 mod early;
 mod end;
 pub mod kwargs;
+mod nested;
 mod once;
 pub(crate) mod origin;
 mod plan;
@@ -40,6 +41,8 @@ use crate::{
 pub(crate) use apart::Apart;
 pub use cancel::{CancelAction, Selection};
 pub use create::{Created, Target};
+pub(crate) use nested::Nested;
+pub use nested::Within;
 pub use once::Once;
 pub(crate) use plan::runnable;
 pub(crate) use sink::Buffers;
@@ -149,6 +152,13 @@ impl Domain {
         last_event_id: Option<&str>,
     ) -> Result<Joined> {
         let run = self.get_run(caller, thread, id).await?;
+        if let Some(depth) = self.0.nested.depth_within(caller.within)
+            && !run.status.is_terminal()
+        {
+            self.0.nested.note(id, thread, depth);
+            // Should it have ended meanwhile, the dispatcher finds that out, too.
+            self.0.wake.notify_one();
+        }
         self.listen(run, last_event_id).await
     }
 

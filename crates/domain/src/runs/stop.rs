@@ -32,12 +32,14 @@ impl Domain {
         }
     }
 
-    /// Room for a run of the graph, unless the server is about to stop.
-    pub(super) fn reserve(&self, graph_id: &str) -> Option<Box<dyn Slot>> {
-        if self.0.draining.is_cancelled() {
-            return None;
+    /// Room for a run of the graph, unless the server is about to stop. `depth`: of one that another run waits for; it goes
+    /// on also when the server is about to stop, for its parent's sake.
+    pub(super) fn reserve(&self, graph_id: &str, depth: Option<u32>) -> Option<Box<dyn Slot>> {
+        match depth {
+            Some(depth) => self.host().reserve_nested(graph_id, depth),
+            None if self.0.draining.is_cancelled() => None,
+            None => self.host().reserve(graph_id),
         }
-        self.host().reserve(graph_id)
     }
 
     /// The same, at a process that executes nothing else.

@@ -95,6 +95,7 @@ impl Domain {
     /// Closes the log of a run and drops it as soon as everything it has is stored.
     pub(crate) fn end_log(&self, run_id: RunId) {
         self.0.apart.forget(run_id);
+        self.0.nested.forget(run_id);
         let Some(log) = self.0.streams.close(run_id) else { return };
         if !log.is_resumable() {
             self.0.streams.forget(run_id);

@@ -6,13 +6,17 @@ use agent_server_api::Context;
 use agent_server_domain::{
     Caller,
     auth::{Allowed, Authorizer, Event, Refusal, User},
+    runs::Within,
     storage::{Map, RawJson},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Identity;
-use crate::error::{Error, invalid};
+use crate::{
+    error::{Error, invalid},
+    headers::Forwarded,
+};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -40,7 +44,7 @@ impl Access {
     /// Of a request.
     pub(crate) fn of(cx: &Context) -> Self {
         let id = cx.request_id.clone();
-        let (mut caller, authorizer) = match cx.get::<Identity>().cloned() {
+        let (caller, authorizer) = match cx.get::<Identity>().cloned() {
             None => (Caller::open(None, id), None),
             Some(Identity { user: None, .. }) => {
                 (Caller::closed(Arc::new(User::named("", vec![])), id), None)
@@ -50,8 +54,9 @@ impl Access {
                 (Caller::closed(Arc::clone(&user), id), Some((authorizer, user)))
             }
         };
-        caller.trace = cx.get().cloned();
-        Self { caller, authorizer }
+        let forwarded = cx.get::<Forwarded>().map(|Forwarded(headers)| Arc::clone(headers));
+        let (within, trace) = (cx.get::<Within>().copied(), cx.get().cloned());
+        Self { caller: Caller { forwarded, within, trace, ..caller }, authorizer }
     }
 
     /// Asks about an event. From now on the caller may touch what was allowed of its resource; filters of several events

@@ -81,29 +81,45 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Response {
     if request.extensions().get::<InProcess>().is_some() {
-        // A webhook to a route of our own: the run that asked for it was allowed, and nobody outside can say so.
+        // The project's own code, or a webhook to a route of our own: the run that asked for it was allowed, and nobody
+        // outside can say so.
         return next.run(request).await;
     }
     let user = match open::is_open(request.method(), request.uri().path(), meta_is_open) {
         true => None,
-        false => {
-            let credentials = credentials(&request);
-            match auth.user_of(&credentials).await {
-                Ok(user) => Some(Arc::new(user)),
-                Err(refusal) => {
-                    let mut answer = Refused(for_protocol(&credentials, refusal)).into_response();
-                    if !drain::drain(request.into_body()).await {
-                        let close = HeaderValue::from_static("close");
-                        answer.headers_mut().insert(header::CONNECTION, close);
-                    }
-                    return answer;
-                }
+        false => match identified(&auth, request).await {
+            Ok((identified, user)) => {
+                request = identified;
+                user
             }
-        }
+            Err(refusal) => return refusal,
+        },
     };
     let authorizer = auth.authorizer;
     request.extensions_mut().insert(Identity { user, authorizer });
     next.run(request).await
+}
+
+/// Finds out who sends a request; `None` if it is one of our own. Errors: the answer to a stranger.
+pub(crate) async fn identified(
+    auth: &Auth,
+    request: Request,
+) -> Result<(Request, Option<Arc<User>>), Response> {
+    if request.extensions().get::<InProcess>().is_some() {
+        return Ok((request, None));
+    }
+    let credentials = credentials(&request);
+    match auth.user_of(&credentials).await {
+        Ok(user) => Ok((request, Some(Arc::new(user)))),
+        Err(refusal) => {
+            let mut answer = Refused(for_protocol(&credentials, refusal)).into_response();
+            if !drain::drain(request.into_body()).await {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(header::CONNECTION, close);
+            }
+            Err(answer)
+        }
+    }
 }
 
 impl Auth {

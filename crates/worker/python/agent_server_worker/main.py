@@ -19,9 +19,10 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Coroutine
 from typing import Any
 
-from agent_server_worker import frames, modules, output
+from agent_server_worker import frames, loopback, modules, output
 from agent_server_worker.template import may_fork, redirect_output
 from agent_server_worker.template import serve as serve_template
 
@@ -40,12 +41,18 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _go_before_the_server()
     atexit.register(_tidy, os.getpid(), os.getppid(), os.path.dirname(sys.argv[1]))
+    directory = os.path.dirname(sys.argv[1])
     sock = _connect(sys.argv[1])
     _, header, _ = frames.receive(sock)
     init: dict[str, Any] = json.loads(header)
+    if init["loopback"] is not None:
+        atexit.register(_tidy, os.getpid(), os.getppid(), os.path.dirname(init["loopback"]))
     _restore_environment(init)
     output.install(init["log_level"])
     os.chdir(init["root"])
+    if init["app"] is not None:
+        _serve_app(sock, directory, init)
+        return
     hello, graphs, embeddings = _load(init)
     # What was loaded stays: later collections need not look at it, and memory is shared after a fork.
     gc.collect()
@@ -120,14 +127,8 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
 
     Returns the hello, what was loaded and the embeddings; nothing if the process is of no use.
     """
-    hello: dict[str, Any] = {
-        "pid": os.getpid(),
-        "protocol": PROTOCOL,
-        "python": sys.version.split()[0],
-        "error": None,
-        "graphs": [],
-    }
-    modules.prepare_path(init["import_dirs"])
+    hello = _hello()
+    _prepare(init, has_runs=init["auth"] is None and init["encryption"] is None)
     if init["auth"] is not None:
         return _load_aside("auth", "authentication", init["auth"], hello)
     if init["encryption"] is not None:
@@ -155,6 +156,35 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
         {"graph_id": each.graph_id, "name": each.name, "error": each.error} for each in loaded
     ]
     return hello, loaded, embeddings
+
+
+def _hello() -> dict[str, Any]:
+    return {
+        "pid": os.getpid(),
+        "protocol": PROTOCOL,
+        "python": sys.version.split()[0],
+        "error": None,
+        "graphs": [],
+    }
+
+
+def _prepare(init: dict[str, Any], *, has_runs: bool) -> None:
+    """Before any code of the user is imported."""
+    modules.prepare_path(init["import_dirs"])
+    if (path := init["loopback"]) is not None:
+        loopback.install(path, has_runs=has_runs)
+
+
+def _serve_app(sock: socket.socket, directory: str, init: dict[str, Any]) -> None:
+    """Serves the project's own application, and nothing else."""
+    from agent_server_worker import app
+
+    _prepare(init, has_runs=False)
+
+    def hello(**more: Any) -> None:
+        _send(sock, frames.HELLO, {**_hello(), "can_fork": False, **more})
+
+    _run(sock, app.serve(sock, directory, init["app"], hello))
 
 
 def _load_aside(
@@ -185,6 +215,10 @@ async def _work(sock: socket.socket, loaded: list[Any], init: dict[str, Any], em
 
 
 def _serve(sock: socket.socket, loaded: list[Any], init: dict[str, Any], embeddings: Any) -> None:
+    _run(sock, _work(sock, loaded, init, embeddings))
+
+
+def _run(sock: socket.socket, work: Coroutine[Any, Any, None]) -> None:
     try:
         import uvloop  # type: ignore[import-not-found]
     except ImportError:
@@ -194,7 +228,7 @@ def _serve(sock: socket.socket, loaded: list[Any], init: dict[str, Any], embeddi
     asyncio.set_event_loop(loop)
     _watch(sock)
     try:
-        loop.run_until_complete(_work(sock, loaded, init, embeddings))
+        loop.run_until_complete(work)
     finally:
         # Threads of stuck nodes would keep the interpreter from ending by itself.
         timer = threading.Timer(_LAST_SECONDS, os._exit, (1,))

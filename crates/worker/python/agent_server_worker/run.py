@@ -16,6 +16,7 @@ from agent_server_worker.emit import Emitter
 from agent_server_worker.errors import Refused, ServerLost, describe
 from agent_server_worker.graphs import Opened
 from agent_server_worker.link import Job
+from agent_server_worker.loopback import within
 from agent_server_worker.memory import Entry, from_frame
 from agent_server_worker.protocol import ProtocolEmitter, is_marked, transformers_of
 from agent_server_worker.render import interrupts_by_task, state_json
@@ -83,6 +84,7 @@ class Run:
             return
         current_run.set(self.threads)
         output.origin.set(self.origin)
+        within.set(self.header["run_id"])
         try:
             ending, live = await self._attempt()
         except BaseException as error:

@@ -12,7 +12,7 @@ use agent_server_storage::{
 use async_trait::async_trait;
 
 /// Hears nothing, because nothing is run, and has nothing to give.
-pub(super) struct Nobody;
+pub(crate) struct Nobody;
 
 fn nothing_runs() -> Error {
     Error::Unavailable("nothing is run here".into())

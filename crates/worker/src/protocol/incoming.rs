@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Error, Frame, kind};
+use crate::app::AppInfo;
 
 /// A blob this small is copied, so that whoever keeps it does not keep everything that arrived with it.
 const COPIED: usize = 16 << 10;
@@ -39,6 +40,9 @@ pub(crate) struct Hello {
     /// The project's encryption, where that was loaded.
     #[serde(default)]
     pub(crate) encryption: Option<Handlers>,
+    /// The project's own application, where that was loaded.
+    #[serde(default)]
+    pub(crate) app: Option<AppInfo>,
 }
 
 /// The handlers of a project's authentication or encryption.

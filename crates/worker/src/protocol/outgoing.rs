@@ -27,6 +27,10 @@ pub(crate) struct Init<'a> {
     pub(crate) auth: Option<&'a str>,
     /// The project's encryption, likewise.
     pub(crate) encryption: Option<&'a str>,
+    /// The project's own application, `path:variable`; then there is nothing else.
+    pub(crate) app: Option<&'a str>,
+    /// Socket of the server for clients in the project's code.
+    pub(crate) loopback: Option<String>,
     /// Metadata of all runs.
     pub(crate) facts: &'a [(String, String)],
     /// What graphs see of the settings of the store.

@@ -2,6 +2,7 @@
 //!
 //! Source: reference/configuration.md, sections 1 to 3 and 5.1. Paths are relative to the file's directory.
 
+mod app;
 mod auth;
 mod dependencies;
 mod encryption;
@@ -108,6 +109,7 @@ impl Reader {
         self.graphs()?;
         self.auth()?;
         self.encryption()?;
+        self.app()?;
         self.dependencies()?;
         self.env(env)?;
         for (key, _) in keys::SECTIONS {

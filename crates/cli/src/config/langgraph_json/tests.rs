@@ -198,9 +198,34 @@ fn env_is_an_object_or_a_dotenv_file() {
 }
 
 #[test]
+fn an_application_is_a_variable_of_a_python_file() {
+    let with = |http: &str| {
+        read(&format!(
+            r#"{{"dependencies": ["."], "graphs": {{"a": "./a.py:g"}}, "http": {http}}}"#
+        ))
+    };
+    let (_folder, project) = with(r#"{"app": "pkg.web:app", "enable_custom_route_auth": true}"#);
+    let app = project.unwrap().app.unwrap();
+    assert_eq!(app.source.python_spec().as_deref(), Some("pkg.web:app"));
+    assert!(app.authenticates);
+    let (_folder, project) = with(r#"{"app": null}"#);
+    assert_eq!(project.unwrap().app, None);
+    for (http, cause) in [
+        (r#"{"app": 7}"#, "http.app: not a string"),
+        (r#"{"app": "./app.ts:app"}"#, "applications in JavaScript are not supported yet"),
+        (r#"{"app": "./app.py:a", "enable_custom_route_auth": 1}"#, "neither true nor false"),
+    ] {
+        let (_folder, project) = with(http);
+        let error = project.unwrap_err().to_string();
+        assert!(error.contains(cause), "{error}");
+    }
+}
+
+#[test]
 fn variables_of_images_replace_sections_as_a_whole() {
-    let folder =
-        folder(r#"{"dependencies": ["."], "graphs": {"a": "./a.py:g"}, "http": {"app": "x"}}"#);
+    let folder = folder(
+        r#"{"dependencies": ["."], "graphs": {"a": "./a.py:g"}, "http": {"mount_prefix": "/x"}}"#,
+    );
     let env = Env::from_pairs([
         ("LANGSERVE_GRAPHS".into(), r#"{"b": "/deps/b.py:g"}"#.into()),
         ("LANGGRAPH_HTTP".into(), "{}".into()),
@@ -208,7 +233,7 @@ fn variables_of_images_replace_sections_as_a_whole() {
     let project = load_with_variables(Some(&folder.path().join(NAME)), &env).unwrap();
     assert_eq!(project.graphs.len(), 1);
     assert_eq!(project.graphs[0].id, "b");
-    assert_eq!(project.sections["http"]["app"], "x");
+    assert_eq!(project.sections["http"]["mount_prefix"], "/x");
 
     let project = load_with_variables(None, &env).unwrap();
     assert_eq!((project.file, project.graphs.len()), (None, 1));

@@ -1,0 +1,131 @@
+//! One request to the application: its body and the answer's pass as they come.
+
+use std::io;
+
+use agent_server_domain::auth::User;
+use axum::{
+    body::{Body, BodyDataStream},
+    extract::Request,
+    response::Response,
+};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::{UnixStream, unix::OwnedWriteHalf};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    frames::{Reader, write},
+    no_answer,
+};
+
+/// Head of an answer.
+#[derive(Deserialize)]
+struct Head {
+    status: u16,
+    headers: Vec<(String, String)>,
+}
+
+/// The scope of a call, as ASGI has it.
+pub(super) fn scope(kind: &str, parts: &Parts, user: Option<&User>) -> Value {
+    let path = parts.uri.path();
+    let latin = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
+    let headers = parts.headers.iter();
+    json!({
+        "type": kind,
+        "http_version": if parts.version == http::Version::HTTP_2 { "2" } else { "1.1" },
+        "scheme": if kind == "websocket" { "ws" } else { "http" },
+        "method": parts.method.as_str(),
+        "path": percent_encoding::percent_decode_str(path).decode_utf8_lossy(),
+        "raw_path": path,
+        "query_string": parts.uri.query().unwrap_or_default(),
+        "headers": headers
+            .map(|(name, value)| (name.as_str(), latin(value.as_bytes())))
+            .collect::<Vec<_>>(),
+        "user": user.map(|user| json!({"fields": user.fields, "permissions": user.permissions})),
+    })
+}
+
+/// Bytes that travelled as Latin-1.
+fn bytes_of(text: &str) -> Vec<u8> {
+    text.chars().map(|char| u8::try_from(u32::from(char)).unwrap_or(b'?')).collect()
+}
+
+/// Headers of an answer. Those that belong to the connection are the server's own business.
+pub(super) fn headers(
+    given: Vec<(String, String)>,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    given.into_iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        let hop = [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE];
+        let value = HeaderValue::from_bytes(&bytes_of(&value)).ok()?;
+        (!hop.contains(&name)).then_some((name, value))
+    })
+}
+
+/// Asks the application.
+pub(super) async fn serve(stream: UnixStream, request: Request, user: Option<&User>) -> Response {
+    let (parts, body) = request.into_parts();
+    let scope = scope("http", &parts, user).to_string();
+    let (read, mut half) = stream.into_split();
+    if write(&mut half, b's', scope.as_bytes()).await.is_err() {
+        return no_answer();
+    }
+    // Beside the answer: an application may answer while it is still being told.
+    let upload = AbortOnDropHandle::new(tokio::spawn(upload(half, body.into_data_stream())));
+    answer(Reader::new(read), upload).await
+}
+
+/// Sends the body, then keeps the connection open: its end would say that the client has left.
+async fn upload(mut half: OwnedWriteHalf, mut body: BodyDataStream) {
+    while let Some(part) = body.next().await {
+        // A client that breaks off has left, which the end of the connection says.
+        let Ok(part) = part else { return };
+        if write(&mut half, b'b', &part).await.is_err() {
+            return;
+        }
+    }
+    if write(&mut half, b'e', b"").await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The answer of the application, whose body follows as it comes. `upload` ends with it.
+async fn answer(mut reader: Reader, upload: AbortOnDropHandle<()>) -> Response {
+    match reader.next().await {
+        Ok(Some((b'S', head))) => answered(&head, reader, upload),
+        _ => no_answer(),
+    }
+}
+
+/// An answer whose head has come.
+pub(super) fn answered(head: &[u8], reader: Reader, upload: AbortOnDropHandle<()>) -> Response {
+    match serde_json::from_slice::<Head>(head) {
+        Ok(head) => streamed(head, reader, upload),
+        Err(error) => {
+            tracing::error!(%error, "the custom app sent the head of an answer that is none");
+            no_answer()
+        }
+    }
+}
+
+fn streamed(head: Head, reader: Reader, upload: AbortOnDropHandle<()>) -> Response {
+    let parts = futures::stream::try_unfold((reader, upload), |(mut reader, upload)| async {
+        match reader.next().await? {
+            Some((b'B', part)) => Ok(Some((part, (reader, upload)))),
+            Some((b'E', _)) => Ok(None),
+            _ => Err::<Option<(Bytes, _)>, _>(io::Error::other(
+                "the custom app broke off its answer",
+            )),
+        }
+    });
+    let mut response = Response::new(Body::from_stream(parts));
+    *response.status_mut() =
+        StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in headers(head.headers) {
+        response.headers_mut().append(name, value);
+    }
+    response
+}
