@@ -8,6 +8,8 @@
 //!   link to `tests/js`: run tests through it with `NODE_OPTIONS="--preserve-symlinks --preserve-symlinks-main"`, and they
 //!   find the packages.
 //!
+//! `target/python/fuzz/venv`, with Schemathesis, is made by `cargo xtask conformance --fuzz` alone.
+//!
 //! A stamp beside each says what it was made from, so that the second call does nothing.
 
 use std::{
@@ -51,6 +53,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         fill_js().context("the JavaScript environment could not be made")?;
     }
     Ok(())
+}
+
+/// The program `schemathesis`, in an environment that is made when it is asked for.
+pub(crate) fn schemathesis(interpreter: &str) -> Result<PathBuf> {
+    fill_venv(interpreter, "tests/fuzz/requirements.txt", "target/python/fuzz", "venv")?;
+    Ok(files::at("target/python/fuzz/venv/bin/schemathesis"))
 }
 
 fn fill_python(interpreter: &str) -> Result<()> {

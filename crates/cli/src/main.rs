@@ -23,6 +23,7 @@ mod ports;
 mod python;
 mod refusal;
 mod reload;
+mod remote;
 mod serve;
 mod webhooks;
 mod workers;

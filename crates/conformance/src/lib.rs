@@ -21,6 +21,7 @@ mod fixtures;
 mod generated;
 mod hostile;
 mod launch;
+mod mutate;
 mod names;
 mod not_implemented;
 mod program;
@@ -28,6 +29,7 @@ mod report;
 mod request;
 mod scenarios;
 mod session;
+mod statuses;
 mod suite;
 
 #[cfg(test)]
@@ -36,4 +38,5 @@ mod coverage;
 pub use launch::{Graphs, Server};
 pub use program::{TestGraphs, run_program, run_test};
 pub use report::{Outcome, Report};
-pub use suite::{Options, judge};
+pub use statuses::Statuses;
+pub use suite::{Fuzz, Options, fuzz, judge};

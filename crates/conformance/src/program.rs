@@ -11,7 +11,7 @@ use clap::Parser;
 
 use crate::{
     launch::{self, Graphs},
-    suite::{Options, judge},
+    suite::{Fuzz, Options, fuzz, judge},
 };
 
 /// Judges a server by the document of the Agent Server API: the one at a URL, or this workspace's, which it then starts.
@@ -35,19 +35,34 @@ struct Arguments {
     /// Binary of the server to start [default: built from this workspace]
     #[arg(long, env = "AGENT_SERVER_BIN")]
     bin: Option<PathBuf>,
+    /// Instead of the cases, send so many good requests changed at random to a server of its own
+    #[arg(long, value_name = "REQUESTS", conflicts_with = "url")]
+    fuzz: Option<usize>,
+    /// Determines how they are changed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The program schemathesis, which then adds its own
+    #[arg(long, value_name = "PROGRAM", requires = "fuzz")]
+    schemathesis: Option<PathBuf>,
 }
 
 /// Runs the program with the arguments of the process.
 pub fn run_program() -> ExitCode {
     let arguments = Arguments::parse();
-    end(run(Options {
+    let options = Options {
         url: arguments.url,
         assistant: arguments.assistant,
         filter: arguments.filter,
         headers: arguments.header,
         binary: arguments.bin,
         ..Options::default()
-    }))
+    };
+    let changed = arguments.fuzz.map(|requests| Fuzz {
+        requests,
+        seed: arguments.seed,
+        schemathesis: arguments.schemathesis,
+    });
+    end(run(options, changed))
 }
 
 /// The arguments that cargo passes to a test target.
@@ -96,7 +111,7 @@ pub fn run_test(graphs: TestGraphs) -> ExitCode {
     };
     end(graphs.and_then(|graphs| {
         let python = matches!(graphs, Graphs::Python { .. });
-        run(Options {
+        let options = Options {
             // The others of the project are broken on purpose.
             assistant: python.then(|| "agent".to_owned()),
             filter: arguments.filter,
@@ -104,7 +119,8 @@ pub fn run_test(graphs: TestGraphs) -> ExitCode {
             complete: python,
             graphs: Some(graphs),
             ..Options::default()
-        })
+        };
+        run(options, None)
     }))
 }
 
@@ -122,12 +138,15 @@ fn project(interpreter: Option<PathBuf>) -> Result<Graphs> {
 }
 
 /// Judges and prints; whether all is well.
-fn run(mut options: Options) -> Result<bool> {
+fn run(mut options: Options, changed: Option<Fuzz>) -> Result<bool> {
     if options.url.is_none() && options.binary.is_none() {
         options.binary = Some(launch::build()?);
     }
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
-    let report = runtime.block_on(judge(&options))?;
+    let report = match changed {
+        Some(changed) => runtime.block_on(fuzz(&options, changed))?,
+        None => runtime.block_on(judge(&options))?,
+    };
     io::stdout().write_all(report.table().as_bytes())?;
     Ok(!report.failed())
 }

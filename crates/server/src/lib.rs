@@ -104,8 +104,10 @@ pub fn router(domain: Domain, options: Options) -> Router {
     let cors = Arc::new(options.cors.clone());
     let auth = options.auth.clone();
     let contexts = options.encryption.clone();
-    let mut routes =
-        agent_server_api::router(api::Api::new(domain, options), limits).merge(docs::parts());
+    let api = api::Api::new(domain, options);
+    let mut routes = agent_server_api::router(api.clone(), limits)
+        .merge(docs::parts())
+        .merge(api::websocket(api));
     if let Some(Contexts(contexts)) = contexts {
         routes = routes.layer(middleware::from_fn_with_state(contexts, encryption::in_context));
     }
@@ -131,7 +133,8 @@ async fn to_the_end(request: Request, next: Next) -> Response {
     let (method, path) = (request.method(), request.uri().path());
     let speaks = path.starts_with("/a2a/") || path.starts_with("/mcp");
     let tells =
-        *method == Method::DELETE || path.contains("/runs") || path.ends_with("/prune") || speaks;
+        *method == Method::DELETE || ["/prune", "/commands"].iter().any(|end| path.ends_with(end));
+    let tells = tells || path.contains("/runs") || speaks;
     if method.is_safe() || !tells {
         return next.run(request).await;
     }

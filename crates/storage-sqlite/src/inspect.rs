@@ -81,6 +81,27 @@ const RULES: &[(&str, &str)] = &[
         "SELECT cron_id FROM cron WHERE thread_id IS NULL AND on_run_completed IS NULL",
         "cron {0} has no thread, and it is not said what becomes of those of its runs",
     ),
+    // A slot whose run is not there is sound: runs are deleted, and the slot must not be fired for once more. A slot without
+    // its cron is what the file's own check finds.
+    (
+        "SELECT cron_id, strftime('%Y-%m-%dT%H:%M:%SZ', slot / 1000000, 'unixepoch') FROM cron_slot \
+         WHERE length(run_id) <> 16",
+        "cron {0} has fired for {1}, but it is not said with which run",
+    ),
+    (
+        "SELECT run_id, count(*) FROM cron_slot WHERE length(run_id) = 16 GROUP BY run_id HAVING count(*) > 1",
+        "run {0} is the one of {1} slots of crons",
+    ),
+    (
+        "SELECT cron_id, cron.thread_id, run_id, run.thread_id FROM cron_slot JOIN cron USING (cron_id) \
+         JOIN run USING (run_id) WHERE cron.thread_id <> run.thread_id",
+        "cron {0} of thread {1} has fired with run {2} of thread {3}",
+    ),
+    (
+        "SELECT run_id, cron_id FROM cron_slot JOIN cron USING (cron_id) JOIN run USING (run_id) \
+         WHERE cron.thread_id IS NOT NULL AND run.temporary",
+        "run {0} of cron {1} goes away with its thread, which is the cron's",
+    ),
     (
         "SELECT assistant_id, version FROM assistant AS a WHERE NOT EXISTS (SELECT 1 FROM assistant_version AS v \
          WHERE v.assistant_id = a.assistant_id AND v.version = a.version)",

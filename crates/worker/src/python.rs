@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = &[
     ("main.py", include_str!("../python/agent_server_worker/main.py")),
     ("memory.py", include_str!("../python/agent_server_worker/memory.py")),
     ("modules.py", include_str!("../python/agent_server_worker/modules.py")),
+    ("protocol.py", include_str!("../python/agent_server_worker/protocol.py")),
     ("render.py", include_str!("../python/agent_server_worker/render.py")),
     ("request.py", include_str!("../python/agent_server_worker/request.py")),
     ("run.py", include_str!("../python/agent_server_worker/run.py")),

@@ -4,6 +4,7 @@
 mod build;
 mod exchange;
 mod full_disk;
+mod fuzz;
 mod generated;
 mod scenario;
 mod strangers;
@@ -22,7 +23,10 @@ use crate::{
     launch::{Graphs, Server},
     report::{Entry, Outcome, Report},
     session::Session,
+    statuses::Statuses,
 };
+
+pub use fuzz::{Fuzz, fuzz};
 
 /// What to judge.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +45,8 @@ pub struct Options {
     pub graphs: Option<Graphs>,
     /// Whether it is a failure that the server lacks a graph which a scenario needs.
     pub complete: bool,
+    /// What all servers of a pass have answered; filled by the pass.
+    pub statuses: Statuses,
 }
 
 /// Judges a server.
@@ -68,6 +74,7 @@ pub async fn judge(options: &Options) -> Result<Report> {
         report.entries.extend(full_disk::entries(options).await?);
         report.entries.extend(strangers::entries(options).await?);
     }
+    report.statuses = options.statuses.clone();
     report.took = started.elapsed();
     Ok(report)
 }

@@ -4,7 +4,7 @@ use agent_server_storage::{RunId, ThreadId, Timestamp, events::EventId};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{From, Listener, Log, Logged, Save, Streams, log::Look, parse_id};
+use super::{From, Listener, Log, Logged, Save, Step, Streams, log::Look, parse_id};
 use crate::ports::{Clock, Event};
 
 const RUN: RunId = RunId(Uuid::nil());
@@ -156,4 +156,39 @@ fn last_event_ids_are_read_as_clients_send_them() {
     for no_id in ["zzz", "", "12-", "-3", "1-2-3", "+1", "1.5"] {
         assert_eq!(parse_id(no_id), None, "{no_id}");
     }
+}
+
+#[tokio::test]
+async fn who_follows_what_is_kept_gets_an_event_when_it_is_stored() {
+    let streams = Streams::new(1 << 20);
+    let log = streams.open_new(RUN, THREAD, true);
+    streams.push(RUN, at(1), event("before"));
+    let kept = streams.open_kept(THREAD);
+    assert!(streams.is_kept_followed(THREAD));
+    let mut listener = listener(&kept, From::Start);
+    streams.push(RUN, at(2), event("a"));
+    let mut given = vec![];
+    assert_eq!(listener.look(&mut given).await.expect("is read"), Step::CaughtUp);
+    // What was sent before somebody followed is read in storage, where it is by now.
+    streams.saved(&log, 2, at(3));
+    assert_eq!(names(&next(&mut listener).await), ["a"]);
+    let last = vec![streams.stamp(at(4), event("done"), true)];
+    streams.publish(&log, last, at(4));
+    let last = next(&mut listener).await;
+    assert_eq!(last[0].of_run, Some((RUN, last[0].id)));
+    streams.close_thread(THREAD);
+    assert_eq!(listener.look(&mut given).await.expect("is read"), Step::Over);
+    assert!(!streams.is_kept_followed(THREAD), "the next thread with this id is another one");
+}
+
+#[tokio::test]
+async fn runs_that_are_not_stored_are_not_kept() {
+    let streams = Streams::new(1 << 20);
+    let log = streams.open_new(RUN, THREAD, false);
+    let mut listener = listener(&streams.open_kept(THREAD), From::Start);
+    streams.push(RUN, at(1), event("a"));
+    streams.publish(&log, vec![streams.stamp(at(2), event("b"), false)], at(2));
+    let mut given = vec![];
+    assert_eq!(listener.look(&mut given).await.expect("is read"), Step::CaughtUp);
+    assert!(given.is_empty());
 }

@@ -15,7 +15,7 @@ impl<T: ReadTx + ?Sized> events::Read for View<'_, T> {
         thread: ThreadId,
         filter: &events::Filter,
         bytes: usize,
-    ) -> Result<Vec<StoredEvent>> {
+    ) -> Result<Vec<(RunId, StoredEvent)>> {
         match self.sees(scope, thread)? {
             true => self.tx.list_events(&Scope::server(), thread, filter, bytes),
             false => Ok(vec![]),
