@@ -172,6 +172,22 @@ async fn the_context_stands_beside_what_is_stored_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_for_a_row_is_encrypted_as_the_row() {
+    let (inner, storage, _cipher, _folder) = both();
+    let insert = storage.write(move |tx| tx.insert_thread(&thread(1, json!({"name": "ada"}))));
+    with_context(map(json!({"tenant": "t"})), insert).await.unwrap();
+    // As a cron makes a run: it is read before.
+    let for_it = storage.write(move |tx| {
+        tx.get_thread(ALL, ThreadId(Uuid::from_u128(1)), Columns::Header)?;
+        tx.insert_thread(&thread(2, json!({"name": "ada"})))
+    });
+    for_it.await.unwrap();
+    storage.write(|tx| tx.insert_thread(&thread(3, json!({"name": "ada"})))).await.unwrap();
+    assert_eq!(metadata(&*inner, 2).await["__encryption_context__"], json!({"tenant": "t"}));
+    assert_eq!(metadata(&*inner, 3).await["__encryption_context__"], json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_search_asks_once_for_all_that_it_found() {
     let (_inner, storage, cipher, _folder) = both();
     for n in 1..=5 {

@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 use crate::{MountPrefix, webhooks::InProcess};
 
 pub(crate) use access::{Access, allowed, readable};
+pub(crate) use open::is_open;
 pub(crate) use refusal::Refused;
 
 /// Who decides about requests. Without an authenticator everybody may do everything.

@@ -1,8 +1,8 @@
 //! A storage whose JSON passes through somebody else's cipher: in front of any backend, so that neither the rules nor the
 //! backend know of it.
 //!
-//! [`Encrypted::new`] wraps a backend. What it hands to the closures are views ([`view`]) of the backend's transactions: on the
-//! way in, rows are encrypted field by field ([`fields`]), on the way out decrypted; all that one call needs is one batch.
+//! [`Encrypted::new`] wraps a backend. What it hands to the closures are views (`view`) of the backend's transactions: on the
+//! way in, rows are encrypted field by field (`fields`), on the way out decrypted; all that one call needs is one batch.
 //!
 //! What must stay true: a scope is judged by what was decrypted, never by what is stored. What a search compares is what is
 //! stored: the cipher is asked for the needle, and finds only what it always encrypts alike.
