@@ -7,6 +7,7 @@
 //! What must stay true: only the writer thread writes; nobody is told of a write before it is on disk; deleted rows
 //! leave the files (`housekeeping`).
 
+mod archive;
 mod assistants;
 mod checkpoints;
 mod codec;
@@ -62,6 +63,7 @@ use crate::{
     writer::{Caller, Message, Writer},
 };
 
+pub use archive::snapshot;
 pub use inspect::inspect;
 
 /// How a data folder is used.

@@ -13,6 +13,7 @@ use crate::{
     zip::pack_json,
 };
 
+/// A query of runs that [`run`] reads.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -23,7 +24,9 @@ macro_rules! select {
     };
 }
 
-fn run(row: &Row<'_>) -> Result<Run> {
+pub(crate) use select;
+
+pub(crate) fn run(row: &Row<'_>) -> Result<Run> {
     let fields = Fields::new("run", row);
     Ok(Run {
         run_id: fields.uuid(0)?.into(),

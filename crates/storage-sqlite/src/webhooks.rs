@@ -13,10 +13,10 @@ use crate::{
     zip::pack_json,
 };
 
-const COLUMNS: &str = "run_id, thread_id, assistant_id, url, host, status, attempts, created_at, updated_at, due_at, \
+pub(crate) const COLUMNS: &str = "run_id, thread_id, assistant_id, url, host, status, attempts, created_at, updated_at, due_at, \
                        outcome, metadata";
 
-fn delivery(row: &Row<'_>) -> Result<Delivery> {
+pub(crate) fn delivery(row: &Row<'_>) -> Result<Delivery> {
     let fields = Fields::new("webhook_delivery", row);
     let due_at = if fields.is_null(9)? { None } else { Some(fields.time(9)?) };
     Ok(Delivery {
