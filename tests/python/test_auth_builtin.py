@@ -109,25 +109,29 @@ def issuer() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-def test_the_command_line_sends_a_key_as_sdks_do(guarded, tmp_path):
+def test_commands_that_ask_a_server_find_it_and_its_key_alike(guarded, tmp_path):
     key = create(tmp_path / "data", "ci")
     server = guarded(x_api_key=key).start()
-    unset = dict.fromkeys(("LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY"), "")
+    keys = ("AGENT_SERVER_API_KEY", "LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
+    unset = dict.fromkeys(keys, "") | {"AGENT_SERVER_URL": server.url}
 
-    def count(*words: str, **env: str) -> subprocess.CompletedProcess:
-        command = [str(binary()), "call", "count-threads", "--url", server.url, *words]
+    def run(*words: str, **env: str) -> subprocess.CompletedProcess:
+        command = [str(binary()), *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | unset | env)
 
-    for sent in (
-        count("--api-key", key, LANGGRAPH_API_KEY="other"),
-        count(LANGGRAPH_API_KEY=key, LANGSMITH_API_KEY="other"),
-        count(LANGSMITH_API_KEY=key, LANGCHAIN_API_KEY="other"),
-        count(LANGCHAIN_API_KEY=f'"{key}"'),
-    ):
-        assert (sent.returncode, sent.stdout.strip(), sent.stderr) == (0, "0", "")
-    refused = count()
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert REFUSED["detail"] in refused.stderr
+    for command, answer in ((("call", "count-threads"), "0"), (("webhooks", "list"), "")):
+        for sent in (
+            run(*command, "--api-key", key, AGENT_SERVER_API_KEY="other"),
+            run(*command, "--url", server.url, AGENT_SERVER_URL="http://127.0.0.1:1", AGENT_SERVER_API_KEY=key),
+            run(*command, AGENT_SERVER_API_KEY=key, LANGGRAPH_API_KEY="other"),
+            run(*command, LANGGRAPH_API_KEY=key, LANGSMITH_API_KEY="other"),
+            run(*command, LANGSMITH_API_KEY=key, LANGCHAIN_API_KEY="other"),
+            run(*command, LANGCHAIN_API_KEY=f'"{key}"'),
+        ):
+            assert (sent.returncode, sent.stdout.strip(), sent.stderr) == (0, answer, "")
+        refused = run(*command)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert REFUSED["detail"] in refused.stderr
 
 
 async def test_a_key_opens_the_server_until_it_is_revoked(guarded, tmp_path):

@@ -43,7 +43,12 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/threads/{thread_id}/history"): {"limit": 2},
     ("POST", "/threads/search"): {"limit": 5},
     ("POST", "/threads/prune"): {"thread_ids": ["?"]},
+    # One that starts a run would make the thread.
+    ("POST", "/threads/{thread_id}/commands"): {"id": 1, "method": "input.respond", "params": {"interrupt_id": "i"}},
 }
+
+# Streams that never end: their first bytes are looked at.
+ENDLESS = "/threads/{thread_id}/stream/events"
 
 # Numbers in answers that differ from one time to the next.
 BY_CHANCE = re.compile(r'"__request_start_time_ms__":\d+|^id: \d+-\d+\r$', re.MULTILINE)
@@ -225,9 +230,12 @@ async def sent(tenant: Tenant, method: str, path: str, operation: dict, ids: dic
         for place, id in ids.items():
             if place[0] == "body":
                 body = put(body, place[1:], id)
-    answer = await tenant.http.request(method, re.sub(r"\{(\w+)\}", own, path), params=query, json=body)
+    request = tenant.http.build_request(method, re.sub(r"\{(\w+)\}", own, path), params=query, json=body)
+    answer = await tenant.http.send(request, stream=True)
+    text = await anext(answer.aiter_text(), "") if path == ENDLESS else (await answer.aread()).decode()
+    await answer.aclose()
     headers = {name: IDS.sub("<id>", answer.headers.get(name, "")) for name in ("location", "content-location")}
-    return answer.status_code, BY_CHANCE.sub("", TIME.sub("<time>", IDS.sub("<id>", answer.text))), headers
+    return answer.status_code, BY_CHANCE.sub("", TIME.sub("<time>", IDS.sub("<id>", text))), headers
 
 
 @pytest.mark.parametrize("method, path, operation, place", cases())
@@ -314,6 +322,15 @@ async def test_a_run_cannot_make_a_thread_that_somebody_else_has(alice_has, bob_
     body = {"assistant_id": "simple", "input": {}, "if_not_exists": "create"}
     answer = await alice_has.http.post(f"/threads/{bob_has.own['thread']}/runs", json=body)
     assert (answer.status_code, answer.json()) == (404, {"detail": "Thread or assistant not found."})
+
+
+async def test_a_command_cannot_start_a_run_on_a_thread_of_somebody_else(alice_has, bob_has):
+    command = {"id": 1, "method": "run.start", "params": {"assistant_id": "simple", "input": {}}}
+    before = await bob_has.everything()
+    answer = await alice_has.http.post(f"/threads/{bob_has.own['thread']}/commands", json=command)
+    message = "404: Thread or assistant not found."
+    assert answer.json() == {"type": "error", "id": 1, "error": "unknown_error", "message": message}
+    assert await bob_has.everything() == before
 
 
 async def test_texts_of_what_is_not_there(alice_has, bob_has):

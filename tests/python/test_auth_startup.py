@@ -12,6 +12,11 @@ from support.server import Server, binary, wait_until
 
 HEAD = "from langgraph_sdk import Auth\nauth = Auth()\n"
 GOOD = HEAD + "@auth.authenticate\nasync def who(): return 'me'\n"
+FASTAPI = """
+from typing import Annotated
+from fastapi import Body, Depends
+def read(token: Annotated[str, Body()]): return token
+"""
 
 
 @pytest.fixture
@@ -43,6 +48,7 @@ def serve(file) -> subprocess.CompletedProcess:
         (GOOD.replace("auth = ", "other = ").replace("@auth", "@other"), "has no variable 'auth'; it has other"),
         (GOOD.replace("who()", "who(token)"), "parameter 'token' of the authenticate handler is unknown"),
         (GOOD.replace("who()", "who(body)"), "parameter 'body'"),
+        (f"{FASTAPI}{GOOD}".replace("who()", "who(token: Annotated[str, Depends(read)])"), "wants the body"),
         (GOOD + "@auth.on\ndef rule(ctx, value): pass\n", "must be an async function"),
         (GOOD + "raise RuntimeError('broken here')\n", "broken here"),
         ("import nothing_like_this\n", "nothing_like_this"),

@@ -5,6 +5,8 @@ import random
 import resource
 import sqlite3
 import subprocess
+from datetime import UTC, datetime
+from uuid import UUID
 
 from langgraph_sdk import get_client
 
@@ -78,6 +80,45 @@ async def test_what_is_wrong_is_listed(start_server):
         f"table checkpoint, row {head}, column small: unknown compression",
     ]
     assert (found.stderr, found.returncode) == (f"error: {server.data}: 3 inconsistencies\n", 1)
+
+
+async def test_slots_of_crons_are_looked_at(start_server):
+    server = start_server()
+    async with get_client(url=server.url, api_key=None) as client:
+        thread = (await client.threads.create())["thread_id"]
+        other = (await client.threads.create())["thread_id"]
+        cron = (await client.crons.create_for_thread(thread, "simple", schedule="* * * * * *", input={}))["cron_id"]
+        async with asyncio.timeout(60):
+            while len(await client.runs.list(thread)) < 3:
+                await asyncio.sleep(0.1)
+        await client.crons.update(cron, enabled=False)
+        first = (await client.runs.list(thread))[-1]["run_id"]
+        await client.runs.join(thread, first)
+        # A slot outlives its run.
+        await client.runs.delete(thread, first)
+    server.stop()
+    assert doctor(server).stdout == f"{server.data}: sound\n"
+    with sqlite3.connect(server.data / "agent-server.db") as database:
+        slots = [slot for (slot,) in database.execute("SELECT slot FROM cron_slot ORDER BY slot")]
+        [run] = database.execute("SELECT run_id FROM cron_slot WHERE slot = ?", [slots[1]]).fetchone()
+        database.execute("UPDATE cron_slot SET run_id = x'07' WHERE slot = ?", [slots[0]])
+        database.execute("UPDATE cron_slot SET run_id = ? WHERE slot > ?", [run, slots[1]])
+        database.execute("UPDATE run SET thread_id = ?, temporary = 1 WHERE run_id = ?", [UUID(other).bytes, run])
+    database.close()
+    found = doctor(server).stdout.splitlines()
+    at, run = datetime.fromtimestamp(slots[0] // 10**6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), UUID(bytes=run)
+    wrong = f"cron {cron} of thread {thread} has fired with run {run} of thread {other}"
+    gone = f"run {run} of cron {cron} goes away with its thread, which is the cron's"
+    assert [line for line in found if "cron" in line] == [
+        f"cron {cron} has fired for {at}, but it is not said with which run",
+        f"run {run} is the one of {len(slots) - 1} slots of crons",
+        *[wrong] * (len(slots) - 1),
+        *[gone] * (len(slots) - 1),
+    ]
+    with sqlite3.connect(server.data / "agent-server.db") as database:
+        database.execute("UPDATE cron_slot SET cron_id = zeroblob(16)")
+    database.close()
+    assert doctor(server).stdout.splitlines() == ["table cron_slot: a row without its parent"] * len(slots)
 
 
 def test_no_data_is_no_sound_data(tmp_path):

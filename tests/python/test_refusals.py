@@ -3,7 +3,6 @@
 import pytest
 
 NOBODY = "99999999-9999-4999-8999-999999999999"
-LATER = "is not implemented by this version of agent-server"
 
 
 @pytest.fixture
@@ -162,19 +161,3 @@ async def test_a_wrong_selection_is_422(http, thread):
     answer = await http.get(f"/threads/{thread}/runs", params={"select": "bogus"})
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("Invalid select columns: ['bogus']. Expected: {")
-
-
-@pytest.mark.deviates("the reference server has these")
-@pytest.mark.parametrize(
-    ("method", "path", "body", "name"),
-    [
-        ("POST", "/threads/{thread}/commands", {"id": 1, "method": "run.start"}, "send_thread_command"),
-        ("POST", "/threads/{thread}/stream/events", {"channels": ["values"]}, "stream_thread_events"),
-    ],
-)
-async def test_an_operation_of_a_later_version_says_so(http, thread, method, path, body, name):
-    path = path.format(thread=thread)
-    answer = await http.request(method, path, json=body)
-    assert answer.status_code == 501
-    detail = answer.json()["detail"]
-    assert detail.startswith(f"{method} /") and detail.endswith(f" ({name}) {LATER}")

@@ -8,7 +8,7 @@ use agent_server_storage::{
     store::NewItem,
     threads::{Columns, Thread, ThreadStatus},
 };
-use agent_server_storage_sqlite::{Options, Sqlite, snapshot};
+use agent_server_storage_sqlite::{Encryption, Options, Sqlite, snapshot};
 use chrono::DateTime;
 use uuid::Uuid;
 
@@ -66,7 +66,9 @@ impl Folder {
     fn archive(&self) -> Vec<u8> {
         let selection = Selection { kinds: Kind::ALL.to_vec(), threads: None };
         let path = self.folder.path();
-        let written = snapshot(path, |tx| export(tx, &selection, "1.2.3", at(9), vec![]));
+        let written = snapshot(path, &Encryption::default(), |tx| {
+            export(tx, &selection, "1.2.3", at(9), vec![])
+        });
         written.unwrap().unwrap().0
     }
 
@@ -207,7 +209,9 @@ async fn what_is_wanted_has_to_be_there() {
     assert_eq!(format!("{:?}", imported.taken), r#"{"thread": 1}"#);
     let path = other.folder.path();
     let threads = Selection { kinds: vec![Kind::Threads], threads: None };
-    let threads = snapshot(path, |tx| export(tx, &threads, "1", at(0), vec![])).unwrap();
+    let threads =
+        snapshot(path, &Encryption::default(), |tx| export(tx, &threads, "1", at(0), vec![]))
+            .unwrap();
     let wanted = Wanted { kinds: Some(vec![Kind::Store]), threads: None };
     let refused = Folder::new().import_of(threads.unwrap().0, wanted, IfExists::Fail).await;
     check(refused, "the archive was made without store; it holds threads");

@@ -42,8 +42,21 @@ struct Head {
 
 /// The bytes of a request.
 pub(crate) fn request(method: &str, path: &str, body: Option<&str>) -> Vec<u8> {
+    request_with(method, path, &[], body)
+}
+
+/// The bytes of a request with headers.
+pub(crate) fn request_with(
+    method: &str,
+    path: &str,
+    headers: &[(String, String)],
+    body: Option<&str>,
+) -> Vec<u8> {
     let body = body.unwrap_or("");
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: bench\r\n");
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
     if !body.is_empty() {
         text += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
     }

@@ -3,6 +3,8 @@
 //! `cargo xtask bench` makes the environments and calls this. Ratios count, absolute times do not.
 
 mod alone;
+mod crons;
+mod guarded;
 mod http;
 mod load;
 mod scenario;
@@ -16,23 +18,16 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 
 use scenario::{Effort, Figures, Part};
-use target::Target;
+use target::{Programs, Target};
 
 /// Measure the server beside its peer and the bare library.
 #[derive(Parser)]
 struct Arguments {
-    /// The server's release binary.
-    #[arg(long)]
-    server: PathBuf,
-    /// Interpreter with langgraph installed, for our workers and the bare library.
-    #[arg(long)]
-    python: PathBuf,
+    #[command(flatten)]
+    programs: Programs,
     /// Environment with `langgraph-cli[inmem]`; without it nothing is compared with the peer.
     #[arg(long)]
     peer: Option<PathBuf>,
-    /// Folder with the graphs.
-    #[arg(long)]
-    project: PathBuf,
     /// Short loads, for a look while developing.
     #[arg(long)]
     quick: bool,
@@ -44,17 +39,18 @@ struct Arguments {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "rows,runs,tokens,growth,disk,rust,blocking,streams,store"
+        default_value = "rows,runs,tokens,growth,disk,rust,blocking,streams,crons,auth,store"
     )]
     only: Vec<Part>,
 }
 
 fn bare(arguments: &Arguments) -> Result<table::Bare> {
-    let output = Command::new(&arguments.python)
+    let Programs { python, project, .. } = &arguments.programs;
+    let output = Command::new(python)
         .arg("bare.py")
-        .current_dir(&arguments.project)
+        .current_dir(project)
         .output()
-        .with_context(|| format!("{} could not be started", arguments.python.display()))?;
+        .with_context(|| format!("{} could not be started", python.display()))?;
     if !output.status.success() {
         bail!("bare.py failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -70,8 +66,13 @@ fn raise_file_limit() {
         setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }
 
-async fn measure(target: Target, effort: Effort, parts: &[Part]) -> Result<Figures> {
-    scenario::measure(&target, effort, parts).await.with_context(|| target.name)
+async fn measure(
+    target: Target,
+    programs: &Programs,
+    effort: Effort,
+    parts: &[Part],
+) -> Result<Figures> {
+    scenario::measure(&target, programs, effort, parts).await.with_context(|| target.name)
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
@@ -86,20 +87,29 @@ async fn main() -> Result<()> {
     };
     let flush_s = table::flush_seconds(&std::env::temp_dir())?;
     let (mut bare_rounds, mut our_rounds, mut peer_rounds) = (vec![], vec![], vec![]);
+    // Others take long to start: only where something is compared with them.
+    let needs_bare = arguments.only.iter().any(|part| part.needs_bare());
+    let peer = arguments.peer.as_ref();
+    let peer = peer.filter(|_| arguments.only.iter().any(|part| part.needs_peer()));
     for round in 1..=arguments.rounds {
-        println!("Round {round} of {}: the bare library …", arguments.rounds);
-        bare_rounds.push(bare(&arguments)?);
+        println!("Round {round} of {} …", arguments.rounds);
+        if needs_bare {
+            println!("  the bare library …");
+            bare_rounds.push(bare(&arguments)?);
+        }
         println!("  agent-server …");
-        let start = target::ours(&arguments.server, &arguments.python, &arguments.project);
-        our_rounds.push(measure(start.await?, effort, &arguments.only).await?);
-        if let Some(environment) = &arguments.peer {
+        let programs = &arguments.programs;
+        let start = target::ours(programs).await?;
+        our_rounds.push(measure(start, programs, effort, &arguments.only).await?);
+        if let Some(environment) = peer {
             println!("  langgraph dev …");
-            let start = target::peer(environment, &arguments.project);
-            peer_rounds.push(measure(start.await?, effort, &arguments.only).await?);
+            let start = target::peer(environment, &programs.project).await?;
+            peer_rounds.push(measure(start, programs, effort, &arguments.only).await?);
         }
     }
-    let (bare, ours) = (table::medians(&bare_rounds)?, table::medians(&our_rounds)?);
-    let peer = (!peer_rounds.is_empty()).then(|| table::medians(&peer_rounds)).transpose()?;
+    let ours = table::medians(&our_rounds)?.context("no round")?;
+    let bare = table::medians(&bare_rounds)?.unwrap_or_default();
+    let peer = table::medians(&peer_rounds)?;
     let (text, missed) = table::render(&ours, peer.as_ref(), &bare, flush_s);
     println!("\n{text}");
     println!("{missed} goals missed");

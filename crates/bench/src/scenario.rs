@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    alone,
+    alone, crons, guarded,
     http::{Connection, request},
     load::{self, percentile},
     store,
-    target::Target,
+    target::{Programs, Target},
 };
 
 /// Figures of one server. What was not measured is zero.
@@ -39,6 +39,10 @@ pub(crate) struct Figures {
     pub(crate) native_runs_per_s: f64,
     pub(crate) streams_mb: f64,
     pub(crate) blocked_ok_p99_ms: f64,
+    pub(crate) cron_late_p99_ms: f64,
+    pub(crate) auth_handler: f64,
+    pub(crate) auth_keys: f64,
+    pub(crate) auth_tokens: f64,
     pub(crate) store_put: f64,
     pub(crate) store_get: f64,
     pub(crate) store_put_full: f64,
@@ -79,8 +83,24 @@ pub(crate) enum Part {
     Streams,
     /// Nodes that block.
     Blocking,
+    /// A thousand crons (a minute and more).
+    Crons,
+    /// Reads on servers that ask who one is, beside one that does not.
+    Auth,
     /// Store items, few on every server and a million on our own.
     Store,
+}
+
+impl Part {
+    /// Whether its figures stand beside those of the bare library.
+    pub(crate) fn needs_bare(self) -> bool {
+        matches!(self, Self::Runs | Self::Tokens | Self::Growth)
+    }
+
+    /// Whether it is measured at the peer too.
+    pub(crate) fn needs_peer(self) -> bool {
+        matches!(self, Self::Rows | Self::Runs | Self::Tokens | Self::Store)
+    }
 }
 
 pub(crate) fn unique_thread() -> String {
@@ -221,7 +241,12 @@ async fn token_events_per_s(target: &Target, time: Duration) -> Result<f64> {
 }
 
 /// Measures one server; figures of parts that are left out stay zero.
-pub(crate) async fn measure(target: &Target, effort: Effort, parts: &[Part]) -> Result<Figures> {
+pub(crate) async fn measure(
+    target: &Target,
+    programs: &Programs,
+    effort: Effort,
+    parts: &[Part],
+) -> Result<Figures> {
     let mut figures = Figures { start_ms: target.start.as_secs_f64() * 1e3, ..Default::default() };
     warm_up(target).await?;
     figures.idle_mb = target.resident_mb()?;
@@ -240,6 +265,8 @@ pub(crate) async fn measure(target: &Target, effort: Effort, parts: &[Part]) -> 
             Part::Rust => alone::native(target, effort, &mut figures).await?,
             Part::Streams => alone::streams(target, &mut figures).await?,
             Part::Blocking => alone::blocking(target, &mut figures).await?,
+            Part::Crons => crons::measure(target, &mut figures).await?,
+            Part::Auth => guarded::measure(programs, effort, &mut figures).await?,
         }
     }
     Ok(figures)

@@ -14,6 +14,37 @@ use crate::http::{Connection, request};
 
 const OURS: &str = "agent-server";
 
+/// Who issues the tokens of [`Guard::Tokens`], and for whom.
+pub(crate) const ISSUER: &str = "https://issuer.invalid";
+pub(crate) const AUDIENCE: &str = "bench";
+
+/// What our own server is made of.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Programs {
+    /// The server's release binary.
+    #[arg(long)]
+    pub(crate) server: PathBuf,
+    /// Interpreter with langgraph installed, for our workers and the bare library.
+    #[arg(long)]
+    pub(crate) python: PathBuf,
+    /// Folder with the graphs.
+    #[arg(long)]
+    pub(crate) project: PathBuf,
+}
+
+/// How a server finds out who asks.
+#[derive(Debug)]
+pub(crate) enum Guard {
+    /// Not at all.
+    None,
+    /// By the handler of the project.
+    Handler,
+    /// By API keys.
+    Keys,
+    /// By tokens, signed with a key of this file.
+    Tokens(PathBuf),
+}
+
 /// A running server.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
@@ -77,18 +108,54 @@ async fn start(
 }
 
 /// Our own server, a release build, durable as ever.
-pub(crate) async fn ours(binary: &Path, python: &Path, project: &Path) -> Result<Target> {
+pub(crate) async fn ours(programs: &Programs) -> Result<Target> {
     let folder = tempfile::tempdir()?;
     let port = free_port()?;
-    let mut command = Command::new(binary);
+    let command = command(programs, "ours.json", folder.path(), port);
+    start(OURS, command, folder, port).await
+}
+
+/// Our own server once more, behind a guard; and the API key that it lets in, if that is the guard.
+pub(crate) async fn guarded(
+    programs: &Programs,
+    guard: &Guard,
+) -> Result<(Target, Option<String>)> {
+    let folder = tempfile::tempdir()?;
+    let port = free_port()?;
+    let config = if matches!(guard, Guard::Handler) { "guarded.json" } else { "ours.json" };
+    let mut command = command(programs, config, folder.path(), port);
+    let mut key = None;
+    match guard {
+        Guard::None | Guard::Handler => {}
+        Guard::Keys => key = Some(make_key(programs, folder.path())?),
+        Guard::Tokens(keys) => {
+            command.args(["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-jwks-file"]);
+            command.arg(keys);
+        }
+    }
+    Ok((start(OURS, command, folder, port).await?, key))
+}
+
+fn command(programs: &Programs, config: &str, folder: &Path, port: u16) -> Command {
+    let mut command = Command::new(&programs.server);
     command
         .args(["dev", "--no-reload", "--port", &port.to_string(), "--python"])
-        .arg(python)
+        .arg(&programs.python)
         .arg("--config")
-        .arg(project.join("ours.json"))
+        .arg(programs.project.join(config))
         .arg("--data-dir")
-        .arg(folder.path().join("data"));
-    start(OURS, command, folder, port).await
+        .arg(folder.join("data"));
+    command
+}
+
+fn make_key(programs: &Programs, folder: &Path) -> Result<String> {
+    let mut command = Command::new(&programs.server);
+    command.args(["keys", "create", "bench", "--data-dir"]).arg(folder.join("data"));
+    let made = command.output()?;
+    if !made.status.success() {
+        bail!("no key: {}", String::from_utf8_lossy(&made.stderr));
+    }
+    Ok(String::from_utf8(made.stdout)?.trim().to_owned())
 }
 
 /// `langgraph dev` in an environment of its own.

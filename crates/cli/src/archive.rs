@@ -13,7 +13,10 @@ use anyhow::Context as _;
 
 use crate::{
     args::{ExportArgs, ImportArgs, PartArgs},
-    data_folder, keys,
+    config::encryption,
+    data_folder,
+    env::Env,
+    keys,
     ports::SystemClock,
     refusal::{Refusal, Result},
 };
@@ -64,7 +67,8 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<()> {
 
 fn write<W: Write>(folder: &Path, selection: &Selection, out: W) -> Result<(W, Counts)> {
     let (program, now) = (env!("CARGO_PKG_VERSION"), SystemClock.now());
-    let written = snapshot(folder, |tx| export(tx, selection, program, now, out));
+    let encryption = encryption::resolve(&Env::of_process())?;
+    let written = snapshot(folder, &encryption, |tx| export(tx, selection, program, now, out));
     let shown = folder.display();
     Ok(written.with_context(|| format!("{shown} cannot be exported"))??)
 }
@@ -84,8 +88,10 @@ pub(crate) fn run_import(args: &ImportArgs) -> Result<()> {
     let wanted = Wanted { kinds: kinds(&args.parts), threads: threads(&args.parts) };
     let if_exists = args.if_exists.into();
     data_folder::make(&folder)?;
+    let encryption = encryption::resolve(&Env::of_process())?;
+    let options = Options { encryption, ..Options::default() };
     let shown = folder.display();
-    let storage = Sqlite::open(&folder, Options::default()).with_context(|| {
+    let storage = Sqlite::open(&folder, options).with_context(|| {
         format!("nothing can be imported into {shown} now; stop the server that uses it")
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
 
-use crate::{call::CallArgs, config::log::Level};
+use crate::{call::CallArgs, config::log::Level, remote::Remote};
 
 const HELP: &str = "\
 Examples:
@@ -147,22 +147,6 @@ impl Status {
             Self::Failed => "failed",
         }
     }
-}
-
-/// A running server.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Remote {
-    /// Address of the server
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:2024",
-        env = "AGENT_SERVER_URL"
-    )]
-    pub(crate) url: String,
-    /// Key that the server asks for
-    #[arg(long, value_name = "KEY", env = "AGENT_SERVER_API_KEY", hide_env_values = true)]
-    pub(crate) api_key: Option<String>,
 }
 
 /// What `dev` takes: what every server takes, and what suits a workplace.

@@ -19,6 +19,7 @@ use crate::{
     auth::LateAuth,
     banner::say,
     config::{Settings, keys, langgraph_json, project::Project, unsupported},
+    encryption,
     env::Env,
     graphs::GraphHosts,
     ports::{FreshIds, SystemClock},
@@ -150,6 +151,14 @@ async fn graphs(
     // Storage of its own: nothing of what a server of this project keeps is touched.
     let folder = tempfile::tempdir()?;
     let storage = Sqlite::open(folder.path(), agent_server_storage_sqlite::Options::default())?;
+    match encryption::start(&project, &settings, &env, false).await {
+        Ok(Some(encryption)) => {
+            found.good("encryption", "loads");
+            encryption.shutdown().await;
+        }
+        Ok(None) => {}
+        Err(cause) => found.problem(format!("encryption: {cause}")),
+    }
     let ids = Arc::new(FreshIds);
     let domain = Domain::new(storage, Arc::new(SystemClock), ids, settings.runs.clone());
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());

@@ -39,6 +39,10 @@ pub(crate) mod upstream {
     pub(crate) const DEFAULT_A2A_ASSISTANT_ID: &str = "DEFAULT_A2A_ASSISTANT_ID";
     /// Names of the tools whose results agents show, separated by commas; all of them if it is not set.
     pub(crate) const A2A_ALLOWED_TOOL_CALL_RESULTS: &str = "A2A_ALLOWED_TOOL_CALL_RESULTS";
+    /// Key of 16, 24 or 32 bytes that what is stored is encrypted with.
+    pub(crate) const LANGGRAPH_AES_KEY: &str = "LANGGRAPH_AES_KEY";
+    /// Top-level keys of metadata that are encrypted as well, separated by commas.
+    pub(crate) const LANGGRAPH_AES_JSON_KEYS: &str = "LANGGRAPH_AES_JSON_KEYS";
     /// Least important level that is logged.
     pub(crate) const LOG_LEVEL: &str = "LOG_LEVEL";
     /// One JSON object per log line.

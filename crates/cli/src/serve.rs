@@ -3,11 +3,10 @@
 //! Start: port, storage, HTTP, then graphs, so that the server answers at once however long graphs take to load. Stop: no
 //! run starts, those in progress get time to end, no new connections, streams end, leases go back, storage closes.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use agent_server_domain::{Domain, ports::Clock};
 use agent_server_server::webhooks::Sender;
-use agent_server_storage_sqlite::Sqlite;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
@@ -18,7 +17,7 @@ use crate::{
     auth::LateAuth,
     banner::{Banner, say},
     config::{Settings, find_project, project::Project, unsupported},
-    data_folder,
+    encryption,
     env::Env,
     graphs::GraphHosts,
     listen,
@@ -97,7 +96,9 @@ async fn serve(
 ) -> Result<Stopped> {
     let mut signals = Signals::listen()?;
     let bound = listen::bind(&settings.http).await?;
-    let storage = open_storage(&settings.data_dir)?;
+    let install = mode == Mode::Dev && !args.offline;
+    let encryption = encryption::start(&project, &settings, &env, install).await?;
+    let storage = encryption::open_storage(&settings, encryption.as_ref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let built_in = built_in(&settings, &clock)?;
     let sender = settings.webhooks.enabled.then(|| Sender::new(settings.webhooks.sender.clone()));
@@ -129,6 +130,7 @@ async fn serve(
             },
         },
         webhooks: sender.is_some(),
+        encryption: encryption.clone().map(|custom| agent_server_server::Contexts(custom)),
         metric_prefix: settings.http.metric_prefix.clone(),
         disable_mcp: settings.protocols.disable_mcp,
         a2a: settings.protocols.a2a.clone(),
@@ -162,7 +164,7 @@ async fn serve(
 
     let workers = Workers {
         mode,
-        install: mode == Mode::Dev && !args.offline,
+        install,
         reload: mode == Mode::Dev && !args.no_reload,
         env,
         project,
@@ -214,6 +216,10 @@ async fn serve(
         } else {
             tokio::join!(drained, domain.shutdown());
         }
+        // Last: what is saved at the end is encrypted, too.
+        if let Some(encryption) = &encryption {
+            encryption.shutdown().await;
+        }
     };
     tokio::select! {
         () = stopping => outcome,
@@ -238,11 +244,6 @@ fn trusts_studio(args: &DevArgs, project: &Project, settings: &Settings) -> Resu
         tracing::warn!("--trust-studio has no effect: the project sets auth.disable_studio_auth");
     }
     Ok(!is_refused)
-}
-
-fn open_storage(folder: &Path) -> Result<Arc<Sqlite>> {
-    data_folder::make(folder)?;
-    Ok(Sqlite::open(folder, agent_server_storage_sqlite::Options::default())?)
 }
 
 /// Built-in authentication, if it is asked for.

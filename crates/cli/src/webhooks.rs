@@ -5,7 +5,7 @@ use agent_server_client::{Client, params, types};
 use anyhow::Context as _;
 
 use crate::{
-    args::{Remote, Status, WebhooksCommand},
+    args::{Status, WebhooksCommand},
     banner::say,
     refusal::Result,
 };
@@ -21,11 +21,11 @@ pub(crate) fn run(command: WebhooksCommand) -> Result<()> {
     runtime.block_on(async {
         match command {
             WebhooksCommand::List { server, status, limit } => {
-                let deliveries = list(&client(&server)?, status, limit).await?;
+                let deliveries = list(&server.client().build()?, status, limit).await?;
                 say(deliveries.iter().map(line).collect::<String>());
             }
             WebhooksCommand::Replay { server, run_ids, failed } => {
-                let client = client(&server)?;
+                let client = server.client().build()?;
                 let ids = match failed {
                     true => {
                         let failed = list(&client, Some(Status::Failed), u32::MAX).await?;
@@ -41,14 +41,6 @@ pub(crate) fn run(command: WebhooksCommand) -> Result<()> {
         }
         Ok(())
     })
-}
-
-fn client(server: &Remote) -> Result<Client> {
-    let mut builder = Client::builder(&server.url);
-    if let Some(key) = &server.api_key {
-        builder = builder.api_key(key);
-    }
-    Ok(builder.build()?)
 }
 
 /// The newest deliveries, at most `limit`.

@@ -7,7 +7,7 @@ use agent_server_api::OPERATIONS;
 use crate::{
     behaviour, cases,
     not_implemented::{self, List},
-    scenarios::TABLE,
+    scenarios::{OF_CALLERS, TABLE},
 };
 
 fn list() -> &'static List {
@@ -39,11 +39,28 @@ fn every_documented_status_has_a_case_or_a_scenario() {
             let name = cases.operation;
             cases.scenarios.into_iter().map(move |status| (name.clone(), status))
         })
+        .filter(|(_, status)| !OF_CALLERS.contains(status))
         .collect();
     let missing: Vec<_> = wanted.difference(&told).collect();
     let left_over: Vec<_> = told.difference(&wanted).collect();
     assert!(missing.is_empty(), "scenarios::TABLE lacks {missing:?}");
     assert!(left_over.is_empty(), "scenarios::TABLE has {left_over:?}, which no document asks for");
+}
+
+/// Either nobody has to be known for an operation, or it says what strangers and those who may do nothing are answered.
+#[test]
+fn refusals_of_callers_are_documented_together() {
+    let mut open = Vec::new();
+    for operation in OPERATIONS {
+        let documented = |status: &&u16| operation.error_statuses().any(|known| known == **status);
+        match OF_CALLERS.iter().filter(documented).count() {
+            0 => open.push(operation.path),
+            2 => {}
+            _ => panic!("{} has only one of {OF_CALLERS:?}", operation.name),
+        }
+    }
+    open.sort_unstable();
+    assert_eq!(open, ["/", "/docs", "/info", "/metrics", "/ok", "/openapi.json"]);
 }
 
 #[test]

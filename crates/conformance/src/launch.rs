@@ -39,13 +39,15 @@ pub enum Graphs {
     },
 }
 
-/// How the disk of the server is.
+/// What is special about a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Disk {
-    /// As the machine has it.
-    Roomy,
-    /// Files end at a size that can be reached.
-    Small,
+pub(crate) enum Special {
+    /// Nothing.
+    Nothing,
+    /// Its files end at a size that can be reached.
+    SmallDisk,
+    /// It asks for API keys.
+    Keys,
 }
 
 /// A running server with a data folder of its own.
@@ -53,6 +55,7 @@ pub struct Server {
     child: Child,
     url: String,
     log: PathBuf,
+    key: Option<String>,
     /// Removed at the end.
     folder: TempDir,
 }
@@ -63,37 +66,42 @@ impl Server {
     /// # Errors
     /// It ends or stays silent; the error has the end of its log.
     pub async fn start(binary: &Path, graphs: &Graphs) -> Result<Self> {
-        Self::start_on(binary, graphs, Disk::Roomy).await
+        Self::start_as(binary, graphs, Special::Nothing).await
     }
 
-    pub(crate) async fn start_on(binary: &Path, graphs: &Graphs, disk: Disk) -> Result<Self> {
+    pub(crate) async fn start_as(binary: &Path, graphs: &Graphs, special: Special) -> Result<Self> {
         // The server starts in another folder, where a relative path leads elsewhere.
         let missing = || format!("there is no server at {}", binary.display());
         let binary = &binary.canonicalize().with_context(missing)?;
         let folder = tempfile::Builder::new().prefix("conformance").tempdir()?;
         let log = folder.path().join("server.log");
+        let data = folder.path().join("data");
+        let key = match special {
+            Special::Keys => Some(make_key(binary, &data).await?),
+            _ => None,
+        };
         let port = free_port()?;
-        let mut command = match disk {
-            Disk::Roomy => Command::new(binary),
-            Disk::Small => with_small_files(binary),
+        let mut command = match special {
+            Special::SmallDisk => with_small_files(binary),
+            _ => Command::new(binary),
         };
         command.args(["dev", "--offline", "--no-reload", "--port", &port.to_string()]);
-        command.arg("--data-dir").arg(folder.path().join("data"));
+        command.arg("--data-dir").arg(&data);
         command.args(["--max-body-bytes", &BODY_LIMIT.to_string()]);
         if let Graphs::Python { config, interpreter } = graphs {
             command.arg("--config").arg(config).arg("--python").arg(interpreter);
         }
-        command.current_dir(folder.path()).env_clear();
-        command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        let output = match disk {
-            Disk::Roomy => Stdio::from(File::create(&log)?),
+        command.current_dir(folder.path()).env_clear().envs(passed_on());
+        let output = match special {
             // A log would end at the same size as the data.
-            Disk::Small => Stdio::null(),
+            Special::SmallDisk => Stdio::null(),
+            _ => Stdio::from(File::create(&log)?),
         };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output).kill_on_drop(true);
         let child =
             command.spawn().with_context(|| format!("{} cannot be started", binary.display()))?;
-        let mut server = Self { child, url: format!("http://127.0.0.1:{port}"), log, folder };
+        let url = format!("http://127.0.0.1:{port}");
+        let mut server = Self { child, url, log, key, folder };
         server.wait_until_ready().await?;
         Ok(server)
     }
@@ -101,6 +109,11 @@ impl Server {
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The API key that it lets in, if it asks for keys.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     /// Largest request body that it accepts, bytes.
@@ -145,6 +158,19 @@ impl Server {
         }
         bail!("the server does not answer after {} s\n{}", START_LIMIT.as_secs(), self.log_end())
     }
+}
+
+fn passed_on() -> impl Iterator<Item = (&'static str, OsString)> {
+    PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)))
+}
+
+/// Makes an API key in a data folder and returns it.
+async fn make_key(binary: &Path, data: &Path) -> Result<String> {
+    let mut command = Command::new(binary);
+    command.args(["keys", "create", "conformance", "--data-dir"]).arg(data);
+    let made = command.env_clear().envs(passed_on()).stdin(Stdio::null()).output().await?;
+    ensure!(made.status.success(), "no key: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(String::from_utf8(made.stdout)?.trim().to_owned())
 }
 
 /// The binary of this workspace, built if it is not up to date.

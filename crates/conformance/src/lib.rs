@@ -28,6 +28,7 @@ mod report;
 mod request;
 mod scenarios;
 mod session;
+mod statuses;
 mod suite;
 
 #[cfg(test)]
@@ -36,4 +37,5 @@ mod coverage;
 pub use launch::{Graphs, Server};
 pub use program::{TestGraphs, run_program, run_test};
 pub use report::{Outcome, Report};
+pub use statuses::Statuses;
 pub use suite::{Options, judge};

@@ -2,6 +2,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use agent_server_api::Operation;
+
+use crate::statuses::Statuses;
+
 /// How a case ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -33,6 +37,8 @@ pub struct Report {
     pub entries: Vec<Entry>,
     /// How long it took.
     pub took: Duration,
+    /// Which statuses came up.
+    pub statuses: Statuses,
 }
 
 impl Report {
@@ -47,7 +53,7 @@ impl Report {
         failed > 0 || passed == 0
     }
 
-    /// The report as text: a line for each operation, then what failed and what was skipped.
+    /// The report as text: a line for each operation with its documented statuses, then what failed and what was skipped.
     pub fn table(&self) -> String {
         let mut text = String::new();
         for tag in in_order(self.entries.iter().map(|entry| entry.tag)) {
@@ -55,7 +61,9 @@ impl Report {
             let of_tag = || self.entries.iter().filter(|entry| entry.tag == tag);
             for operation in in_order(of_tag().map(|entry| entry.operation)) {
                 let counts = count(of_tag().filter(|entry| entry.operation == operation));
-                let _ = writeln!(text, "  {operation:<38}{}", words(counts));
+                let statuses = Operation::find(operation).map(|known| self.statuses.line(known));
+                let (counts, statuses) = (words(counts), statuses.unwrap_or_default());
+                let _ = writeln!(text, "  {operation:<38}{counts:<26}  {statuses}");
             }
         }
         self.list(&mut text, "skipped", |outcome| match outcome {
@@ -135,9 +143,10 @@ mod tests {
                 entry("third", Outcome::Skipped("cannot be provoked".into())),
             ],
             took: Duration::from_millis(1500),
+            statuses: Statuses::default(),
         };
         let expected = "System
-  server_info                               1 passed, 1 failed, 1 skipped
+  server_info                               1 passed, 1 failed, 1 skipped  not seen: 200
 
 skipped:
   server_info: third

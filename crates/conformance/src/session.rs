@@ -14,6 +14,7 @@ use crate::{
     fixtures::text,
     launch::Server,
     request::{self, Request},
+    statuses::Statuses,
     suite::Options,
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Session {
     pub(crate) demo: bool,
     /// Largest request body, bytes.
     pub(crate) body_limit: u64,
+    statuses: Statuses,
 }
 
 impl Session {
@@ -64,6 +66,7 @@ impl Session {
             ours: false,
             demo: false,
             body_limit: server.map_or(BODY_LIMIT, Server::body_limit),
+            statuses: options.statuses.clone(),
         };
         let info = session.get("server_info").await.context("the server cannot be judged")?;
         session.ours = info["agent_server_version"].is_string();
@@ -78,7 +81,9 @@ impl Session {
     /// # Errors
     /// There is no complete answer in time.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer> {
-        request.send(&self.client, &self.base).await
+        let answer = request.send(&self.client, &self.base).await?;
+        self.statuses.note(request.operation, answer.status);
+        Ok(answer)
     }
 
     /// Sends a bare request to any path, also to one that no operation has.

@@ -14,7 +14,7 @@ use agent_server_storage::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::Error;
+use crate::{Error, auth::User, storage::Map};
 
 /// Time, so that rules can be tested without one.
 pub trait Clock: Send + Sync + 'static {
@@ -461,4 +461,11 @@ pub trait RunSink: Send + Sync + 'static {
 
     /// Names, descriptions or states of graphs changed.
     fn graphs_changed(&self);
+}
+
+/// Knows in which context what a request writes is encrypted.
+#[async_trait]
+pub trait EncryptionContexts: Send + Sync + 'static {
+    /// The context of a request that sent `given`. Where it cannot be told, it is what was sent.
+    async fn context(&self, user: &User, given: Map) -> Map;
 }

@@ -41,32 +41,53 @@ pub(crate) fn invalid(detail: impl Into<String>) -> Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let error = match self {
-            Self::Rejected(rejection) => return rejection.into_response(),
-            Self::Refused(refusal) => return Refused(refusal).into_response(),
-            Self::Domain(error) => error,
-        };
-        use domain::Error as E;
-        let status = match &error {
-            E::NotFound(_) => StatusCode::NOT_FOUND,
-            E::Conflict(_) => StatusCode::CONFLICT,
-            E::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            E::Refused(_) => StatusCode::BAD_REQUEST,
-            E::Incomplete(_) => StatusCode::CREATED,
-            E::BadGraph(_) => StatusCode::FAILED_DEPENDENCY,
-            E::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            E::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
-            E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let detail = match &error {
-            E::Internal(cause) => {
-                tracing::error!(%cause, "a request failed");
-                "Internal Server Error".to_owned()
+        match self {
+            Self::Rejected(rejection) => rejection.into_response(),
+            Self::Refused(refusal) => Refused(refusal).into_response(),
+            Self::Domain(error) => {
+                let (status, detail) = told_of(&error);
+                detail_response(status, &detail)
             }
-            other => other.to_string(),
-        };
-        detail_response(status, &detail)
+        }
     }
+}
+
+/// Status and text of an error, for protocols that put them into an answer of their own.
+pub(crate) fn told(error: Error) -> (StatusCode, String) {
+    match error {
+        Error::Rejected(rejection) => (rejection.status, rejection.detail),
+        Error::Domain(error) => told_of(&error),
+        Error::Refused(refusal) => {
+            let refused = Refused(refusal);
+            refused.log();
+            let (status, detail) = (refused.status(), refused.0.detail);
+            let phrase = || status.canonical_reason().unwrap_or("Error").to_owned();
+            (status, if detail.is_empty() { phrase() } else { detail })
+        }
+    }
+}
+
+fn told_of(error: &domain::Error) -> (StatusCode, String) {
+    use domain::Error as E;
+    let status = match error {
+        E::NotFound(_) => StatusCode::NOT_FOUND,
+        E::Conflict(_) => StatusCode::CONFLICT,
+        E::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        E::Refused(_) => StatusCode::BAD_REQUEST,
+        E::Incomplete(_) => StatusCode::CREATED,
+        E::BadGraph(_) => StatusCode::FAILED_DEPENDENCY,
+        E::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        E::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+        E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let detail = match error {
+        E::Internal(cause) => {
+            tracing::error!(%cause, "a request failed");
+            "Internal Server Error".to_owned()
+        }
+        other => other.to_string(),
+    };
+    (status, detail)
 }
 
 /// An error body of the wire.

@@ -9,6 +9,7 @@ mod convert;
 mod cors;
 mod disconnect;
 mod docs;
+mod encryption;
 pub mod error;
 pub mod metrics;
 pub mod not_implemented;
@@ -19,7 +20,7 @@ pub mod webhooks;
 
 use std::sync::Arc;
 
-use agent_server_domain::Domain;
+use agent_server_domain::{Domain, ports::EncryptionContexts};
 use axum::{
     Router,
     extract::Request,
@@ -47,12 +48,24 @@ pub struct Options {
     pub auth: Auth,
     /// Whether runs tell receivers of their ends; the served document says so.
     pub webhooks: bool,
+    /// Who knows in which context what a request writes is encrypted; `None` where nothing needs one.
+    pub encryption: Option<Contexts>,
     /// What the names of our metrics begin with (upstream's `METRIC_PREFIX`).
     pub metric_prefix: String,
     /// Whether assistants are no tools of the Model Context Protocol (upstream's `http.disable_mcp`).
     pub disable_mcp: bool,
     /// What is special about agents of the Agent2Agent protocol.
     pub a2a: A2aOptions,
+}
+
+/// Who knows the contexts of encryption.
+#[derive(Clone)]
+pub struct Contexts(pub Arc<dyn EncryptionContexts>);
+
+impl std::fmt::Debug for Contexts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Contexts(..)")
+    }
 }
 
 /// Settings of the Agent2Agent protocol.
@@ -74,6 +87,7 @@ impl Default for Options {
             cors: Cors::default(),
             auth: Auth::default(),
             webhooks: true,
+            encryption: None,
             metric_prefix: metrics::PREFIX.into(),
             disable_mcp: false,
             a2a: A2aOptions::default(),
@@ -89,9 +103,15 @@ pub fn router(domain: Domain, options: Options) -> Router {
     let limits = agent_server_api::Options { body_limit: options.max_body_bytes };
     let cors = Arc::new(options.cors.clone());
     let auth = options.auth.clone();
-    let mut routes = agent_server_api::router(api::Api::new(domain, options), limits)
+    let contexts = options.encryption.clone();
+    let api = api::Api::new(domain, options);
+    let mut routes = agent_server_api::router(api.clone(), limits)
         .merge(docs::parts())
-        .layer(middleware::from_fn(to_the_end));
+        .merge(api::websocket(api));
+    if let Some(Contexts(contexts)) = contexts {
+        routes = routes.layer(middleware::from_fn_with_state(contexts, encryption::in_context));
+    }
+    routes = routes.layer(middleware::from_fn(to_the_end));
     if auth.authenticator.is_some() {
         // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
         routes = routes.layer(middleware::from_fn_with_state(auth, auth::authenticate));
@@ -113,7 +133,8 @@ async fn to_the_end(request: Request, next: Next) -> Response {
     let (method, path) = (request.method(), request.uri().path());
     let speaks = path.starts_with("/a2a/") || path.starts_with("/mcp");
     let tells =
-        *method == Method::DELETE || path.contains("/runs") || path.ends_with("/prune") || speaks;
+        *method == Method::DELETE || ["/prune", "/commands"].iter().any(|end| path.ends_with(end));
+    let tells = tells || path.contains("/runs") || speaks;
     if method.is_safe() || !tells {
         return next.run(request).await;
     }

@@ -22,7 +22,7 @@ static LIST: LazyLock<List> = LazyLock::new(|| {
 });
 
 /// The answer of an operation that is in the list.
-pub(crate) fn operation(cx: &Context) -> Error {
+pub fn operation(cx: &Context) -> Error {
     let name = cx.operation.name;
     debug_assert!(LIST.operations.contains(name), "{name} is not in the list");
     Error::Domain(domain::Error::NotImplemented(format!(

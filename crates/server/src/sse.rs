@@ -2,10 +2,13 @@
 //!
 //! Source: reference/streaming.md, sections 2, 3 and 9.
 
-use std::{io, time::Duration};
+use std::{fmt::Display, io, time::Duration};
 
 use agent_server_api::without_nul;
-use agent_server_domain::stream::{Listener, Logged};
+use agent_server_domain::{
+    ports::Event,
+    stream::{Listener, Logged},
+};
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{future::BoxFuture, stream};
@@ -104,16 +107,16 @@ pub(crate) async fn broken_off() -> io::Error {
 }
 
 /// Appends one event in the form of the wire: event, data, id, each line ended by CR LF.
-fn frame(into: &mut BytesMut, logged: &Logged, with_id: bool) {
-    into.reserve(logged.event.data.len() + logged.event.name.len() + 64);
+pub(crate) fn frame(into: &mut BytesMut, name: &str, data: Bytes, id: Option<&dyn Display>) {
+    into.reserve(data.len() + name.len() + 64);
     into.put_slice(b"event: ");
     // A line end inside a name would end the field.
-    into.extend(logged.event.name.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
+    into.extend(name.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
     into.put_slice(b"\r\ndata: ");
-    into.put_slice(&without_nul(logged.event.data.clone()));
-    if with_id {
+    into.put_slice(&without_nul(data));
+    if let Some(id) = id {
         into.put_slice(b"\r\nid: ");
-        into.put_slice(logged.id.to_string().as_bytes());
+        into.put_slice(id.to_string().as_bytes());
     }
     into.put_slice(b"\r\n\r\n");
 }
@@ -155,7 +158,9 @@ impl Source {
                     let mut bytes = BytesMut::new();
                     for logged in self.batch.drain(..) {
                         if self.filter.passes(&logged.event.name) {
-                            frame(&mut bytes, &logged, with_ids);
+                            let id: &dyn Display = &logged.id;
+                            let Event { name, data } = logged.event;
+                            frame(&mut bytes, &name, data, with_ids.then_some(id));
                         }
                     }
                     if !bytes.is_empty() {
@@ -182,6 +187,26 @@ pub(crate) fn events(
         Source { listener, filter, heartbeat: heartbeat(), stop, batch: vec![], on_disconnect };
     Body::from_stream(stream::try_unfold(source, |mut source| async move {
         Ok::<_, io::Error>(source.next().await?.map(|bytes| (bytes, source)))
+    }))
+}
+
+/// Where framed events come from, one piece after the other.
+pub(crate) trait Frames: Send + 'static {
+    /// The next piece; `None` at the end. Nothing is lost when the future is dropped.
+    fn next(&mut self) -> impl Future<Output = io::Result<Option<Bytes>>> + Send;
+}
+
+/// Frames as a response body, which breaks off with the server.
+pub(crate) fn frames(frames: impl Frames, stop: CancellationToken) -> Body {
+    let source = (frames, heartbeat(), stop);
+    Body::from_stream(stream::try_unfold(source, |(mut frames, mut heartbeat, stop)| async move {
+        let bytes = tokio::select! {
+            biased;
+            _ = heartbeat.tick() => Some(Bytes::from_static(b": heartbeat\r\n\r\n")),
+            more = frames.next() => more?,
+            () = stop.cancelled() => return Err(broken_off().await),
+        };
+        Ok(bytes.map(|bytes| (bytes, (frames, heartbeat, stop))))
     }))
 }
 
@@ -258,17 +283,16 @@ where
 
 #[cfg(test)]
 mod tests {
-    use agent_server_domain::{ports::Event, stream::EventId};
+    use agent_server_domain::stream::EventId;
 
     use super::*;
 
     #[test]
     fn an_event_is_framed_as_the_wire_has_it() {
-        let event = Event { name: "values".into(), data: Bytes::from_static(b"{\"a\":1}") };
-        let logged = Logged { id: EventId { millis: 5, seq: 1 }, event, thread_only: false };
+        let data = Bytes::from_static(b"{\"a\":1}");
         let mut bytes = BytesMut::new();
-        frame(&mut bytes, &logged, false);
-        frame(&mut bytes, &logged, true);
+        frame(&mut bytes, "values", data.clone(), None);
+        frame(&mut bytes, "values", data, Some(&EventId { millis: 5, seq: 1 }));
         let expected = "event: values\r\ndata: {\"a\":1}\r\n\r\nevent: values\r\ndata: {\"a\":1}\r\nid: 5-1\r\n\r\n";
         assert_eq!(bytes, expected);
     }

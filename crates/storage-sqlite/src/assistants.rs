@@ -4,12 +4,12 @@ use agent_server_storage::{
     AssistantId, Map, Page, Result, Scope, SortOrder, Timestamp,
     assistants::{Assistant, Filter, Read, SortBy, Write},
 };
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use crate::{
-    codec::{Fields, map_text, micros},
+    codec::{Fields, micros},
     error::SqlResult,
-    tx::{Tx, Where, direction},
+    tx::{Row, Tx, Where, direction},
 };
 
 pub(crate) const COLUMNS: &str = "assistant_id, graph_id, name, description, version, created_at, updated_at, metadata, config, \
@@ -37,7 +37,7 @@ fn read(table: &'static str, row: &Row<'_>) -> Result<Assistant> {
         version: fields.get(4)?,
         created_at: fields.time(5)?,
         updated_at: fields.time(6)?,
-        metadata: fields.map(7)?,
+        metadata: fields.metadata(7)?,
         config: fields.map(8)?,
         context: fields.map(9)?,
     })
@@ -162,6 +162,14 @@ impl Write for Tx<'_> {
         Ok(true)
     }
 
+    fn rewrite_assistant(&self, assistant: &Assistant) -> Result<()> {
+        self.rewrite("assistant", assistant)
+    }
+
+    fn rewrite_assistant_version(&self, version: &Assistant) -> Result<()> {
+        self.rewrite("assistant_version", version)
+    }
+
     fn touch_assistant(&self, id: AssistantId, now: Timestamp) -> Result<()> {
         let sql = "UPDATE assistant SET updated_at = ?2 WHERE assistant_id = ?1";
         self.change(sql, params![id.0.as_bytes(), micros(now)]).sql()?;
@@ -178,6 +186,26 @@ impl Write for Tx<'_> {
 }
 
 impl Tx<'_> {
+    fn rewrite(&self, table: &str, assistant: &Assistant) -> Result<()> {
+        self.change(
+            &format!(
+                "UPDATE {table} SET metadata = ?3, config = ?4, context = ?5 \
+                 WHERE assistant_id = ?1 AND version = ?2"
+            ),
+            params![
+                assistant.assistant_id.0.as_bytes(),
+                assistant.version,
+                self.metadata_text(&assistant.metadata),
+                self.small_text(table, &assistant.config),
+                self.small_text(table, &assistant.context),
+            ],
+        )
+        .sql()?;
+        // What was there before leaves the files.
+        self.mark_deleted();
+        Ok(())
+    }
+
     /// Runs a statement whose parameters 1 to 10 are the columns of the row.
     fn change_row(&self, assistant: &Assistant, sql: &str) -> rusqlite::Result<usize> {
         self.change(
@@ -190,9 +218,9 @@ impl Tx<'_> {
                 assistant.version,
                 micros(assistant.created_at),
                 micros(assistant.updated_at),
-                map_text(&assistant.metadata),
-                map_text(&assistant.config),
-                map_text(&assistant.context),
+                self.metadata_text(&assistant.metadata),
+                self.small_text("assistant", &assistant.config),
+                self.small_text("assistant", &assistant.context),
             ],
         )
     }
@@ -208,9 +236,9 @@ impl Tx<'_> {
                 assistant.name,
                 assistant.description,
                 micros(assistant.updated_at),
-                map_text(&assistant.metadata),
-                map_text(&assistant.config),
-                map_text(&assistant.context),
+                self.metadata_text(&assistant.metadata),
+                self.small_text("assistant_version", &assistant.config),
+                self.small_text("assistant_version", &assistant.context),
             ],
         )
         .sql()?;

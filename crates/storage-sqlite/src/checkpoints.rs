@@ -4,13 +4,13 @@ use agent_server_storage::{
     RawJson, Result, Scope, ThreadId,
     checkpoints::{Base, Blob, CheckpointTuple, Filter, Read, Record, TaskWrite, ThreadUsage},
 };
-use rusqlite::{Row, params, types::Value};
+use rusqlite::{params, types::Value};
 
 use crate::{
     codec::{Fields, map_text},
     error::SqlResult,
     series::Series,
-    tx::Tx,
+    tx::{Row, Tx},
 };
 
 /// Channel and version of the values that a checkpoint has in blobs.
@@ -98,7 +98,7 @@ impl Read for Tx<'_> {
             params.push(before.clone().into());
         }
         if let Some(metadata) = filter.metadata.as_ref().filter(|metadata| !metadata.is_empty()) {
-            sql.push_str(" AND json_contains(metadata, ?)");
+            sql.push_str(" AND json_contains(metadata, ?, 'checkpoint')");
             params.push(map_text(metadata).into());
         }
         sql.push_str(" ORDER BY checkpoint.checkpoint_id DESC LIMIT ?");
@@ -177,16 +177,17 @@ impl Tx<'_> {
         let base = if fields.is_null(4)? {
             None
         } else {
+            let rendered = Fields::new("rendered", row);
             let values = match fields.is_null(7)? {
-                true => fields.json(4)?,
+                true => rendered.json(4)?,
                 false => self.restored_values(row, key, ns)?,
             };
             Some(Base {
                 ns: ns.to_owned(),
                 checkpoint_id: id.clone(),
                 values,
-                next: fields.json(5)?,
-                tasks: fields.json(6)?,
+                next: rendered.json(5)?,
+                tasks: rendered.json(6)?,
             })
         };
         Ok(Record {

@@ -3,13 +3,10 @@
 use agent_server_storage::{Error, Map, RawJson, Result, Timestamp};
 use bytes::Bytes;
 use chrono::DateTime;
-use rusqlite::{
-    Row,
-    types::{FromSql, ValueRef},
-};
+use rusqlite::types::{FromSql, ValueRef};
 use uuid::Uuid;
 
-use crate::{error::SqlResult, zip};
+use crate::{error::SqlResult, tx::Row, vault::Opened, zip};
 
 /// Microseconds since 1970.
 pub(crate) fn micros(time: Timestamp) -> i64 {
@@ -77,20 +74,51 @@ impl<'a> Fields<'a> {
         parse(word).ok_or_else(|| self.damaged(column, format_args!("unknown word '{word}'")))
     }
 
-    /// Small JSON.
-    pub(crate) fn map(&self, column: usize) -> Result<Map> {
+    /// A packed column, opened if it was sealed.
+    fn packed(&self, column: usize) -> Result<Opened<'a>> {
+        let raw = self.raw(column)?;
+        let opened = self.row.vault().open(self.table, raw);
+        let opened = opened.map_err(|why| self.damaged(column, why))?;
+        if let (Opened::Anew(_, after), ValueRef::Blob(before)) = (&opened, raw) {
+            let name = self.row.as_ref().column_name(column).sql()?;
+            self.row.store_anew(self.table, name, before, after);
+        }
+        Ok(opened)
+    }
+
+    fn small_text(&self, column: usize) -> Result<&'a [u8]> {
         match self.raw(column)? {
-            ValueRef::Text(b"{}") => Ok(Map::new()),
-            ValueRef::Text(text) => {
-                serde_json::from_slice(text).map_err(|error| self.damaged(column, error))
-            }
+            ValueRef::Text(text) => Ok(text),
             other => Err(self.damaged(column, format_args!("found {}", other.data_type()))),
+        }
+    }
+
+    /// Small JSON that is sealed whole.
+    pub(crate) fn map(&self, column: usize) -> Result<Map> {
+        let text = self.small_text(column)?;
+        let text = self.row.vault().open_text(self.table, text);
+        let text = text.map_err(|why| self.damaged(column, why))?;
+        self.parsed_map(column, &text)
+    }
+
+    /// Small JSON of which keys are sealed: metadata.
+    pub(crate) fn metadata(&self, column: usize) -> Result<Map> {
+        let mut map = self.parsed_map(column, self.small_text(column)?)?;
+        let opened = self.row.vault().open_metadata(&mut map);
+        opened.map_err(|why| self.damaged(column, why))?;
+        Ok(map)
+    }
+
+    fn parsed_map(&self, column: usize, text: &[u8]) -> Result<Map> {
+        match text {
+            b"{}" => Ok(Map::new()),
+            text => serde_json::from_slice(text).map_err(|error| self.damaged(column, error)),
         }
     }
 
     /// Large JSON.
     pub(crate) fn json(&self, column: usize) -> Result<RawJson> {
-        zip::unpack_text(self.raw(column)?, |text| RawJson::trusted(text))
+        zip::unpack_text(self.packed(column)?.value(), |text| RawJson::trusted(text))
             .map_err(|why| self.damaged(column, why))
     }
 
@@ -109,24 +137,26 @@ impl<'a> Fields<'a> {
 
     /// Large JSON, read as a `T`.
     pub(crate) fn parsed<T: serde::de::DeserializeOwned>(&self, column: usize) -> Result<T> {
-        zip::unpack_text(self.raw(column)?, |text| serde_json::from_str(text))
+        zip::unpack_text(self.packed(column)?.value(), |text| serde_json::from_str(text))
             .map_err(|why| self.damaged(column, why))?
             .map_err(|error| self.damaged(column, error))
     }
 
     /// Large JSON or opaque bytes that are stored by themselves.
     pub(crate) fn unpacked(&self, column: usize) -> Result<Vec<u8>> {
-        zip::unpack(self.raw(column)?).map_err(|why| self.damaged(column, why))
+        zip::unpack(self.packed(column)?.value()).map_err(|why| self.damaged(column, why))
     }
 
     /// Large JSON or opaque bytes that are stored as their difference to `base`.
     pub(crate) fn unpacked_onto(&self, column: usize, base: &[u8]) -> Result<Vec<u8>> {
-        zip::unpack_onto(self.raw(column)?, base).map_err(|why| self.damaged(column, why))
+        zip::unpack_onto(self.packed(column)?.value(), base)
+            .map_err(|why| self.damaged(column, why))
     }
 
     /// Opaque bytes.
     pub(crate) fn bytes(&self, column: usize) -> Result<Bytes> {
-        let blob = self.raw(column)?.as_blob().map_err(|error| self.damaged(column, error))?;
+        let packed = self.packed(column)?;
+        let blob = packed.value().as_blob().map_err(|error| self.damaged(column, error))?;
         zip::unpack_bytes(blob).map_err(|why| self.damaged(column, why))
     }
 }

@@ -9,7 +9,7 @@ use agent_server_storage::{Error, Result};
 use refinery::error::Kind;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use crate::{error::SqlResult, functions};
+use crate::error::SqlResult;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -102,7 +102,7 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).sql()?;
     // Sorting and statement journals stay in memory: temporary files would be one more place to wipe.
     connection.execute_batch("PRAGMA temp_store = MEMORY").sql()?;
-    functions::register(connection).sql()
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {

@@ -4,13 +4,12 @@ use agent_server_storage::{
     CronId, Page, Result, RunId, Scope, SortOrder, ThreadId, Timestamp,
     crons::{Cron, Filter, OnRunCompleted, Read, SortBy, Write},
 };
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use crate::{
-    codec::{Fields, map_text, micros},
+    codec::{Fields, micros},
     error::SqlResult,
-    tx::{Tx, Where, direction},
-    zip::pack_json,
+    tx::{Row, Tx, Where, direction},
 };
 
 pub(crate) const COLUMNS: &str = "cron_id, assistant_id, thread_id, created_at, updated_at, next_run_date, end_time, enabled, \
@@ -41,7 +40,7 @@ pub(crate) fn cron(row: &Row<'_>) -> Result<Cron> {
             false => Some(fields.word(10, OnRunCompleted::parse)?),
         },
         user_id: fields.get(11)?,
-        metadata: fields.map(12)?,
+        metadata: fields.metadata(12)?,
         payload: fields.json(13)?,
     })
 }
@@ -210,8 +209,8 @@ impl Tx<'_> {
                 cron.timezone,
                 cron.on_run_completed.map(OnRunCompleted::as_str),
                 cron.user_id,
-                map_text(&cron.metadata),
-                pack_json(&cron.payload),
+                self.metadata_text(&cron.metadata),
+                self.packed_json("cron", &cron.payload),
             ],
         )
     }

@@ -5,13 +5,12 @@ use agent_server_storage::{
     events::{EventId, Filter, Read, StoredEvent, Write},
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use crate::{
     codec::{Fields, micros},
     error::SqlResult,
-    tx::Tx,
-    zip::pack_bytes,
+    tx::{Row, Tx},
 };
 
 impl Read for Tx<'_> {
@@ -21,21 +20,24 @@ impl Read for Tx<'_> {
         thread: ThreadId,
         filter: &Filter,
         bytes: usize,
-    ) -> Result<Vec<StoredEvent>> {
+    ) -> Result<Vec<(RunId, StoredEvent)>> {
         let Some(key) = self.thread_key(scope, thread)? else { return Ok(Vec::new()) };
         let mut after = filter.after;
         let mut page = Vec::new();
         let mut size = 0;
         while size < bytes
-            && let Some((last, chunk)) = self.chunk_after(key, after, filter)?
+            && let Some(Chunk { run, last, events }) = self.chunk_after(key, after, filter)?
         {
             after = last;
-            let wanted = chunk.into_iter().filter(|event| {
+            let wanted = events.into_iter().filter(|event| {
                 event.id > filter.after
                     && event.id <= filter.until
                     && (filter.run.is_none() || !event.thread_only)
             });
-            page.extend(wanted.inspect(|event| size += event.data.len() + event.name.len()));
+            page.extend(wanted.map(|event| {
+                size += event.data.len() + event.name.len();
+                (run, event)
+            }));
         }
         Ok(page)
     }
@@ -63,7 +65,7 @@ impl Write for Tx<'_> {
                 number(first.id.seq),
                 number(last.id.millis),
                 number(last.id.seq),
-                pack_bytes(&encode(events)),
+                self.content_bytes("event_chunk", &encode(events))?,
             ],
         )
         .sql()?;
@@ -81,6 +83,14 @@ impl Write for Tx<'_> {
     }
 }
 
+/// A row: events of a run that were saved together.
+struct Chunk {
+    run: RunId,
+    /// The id of the last one.
+    last: EventId,
+    events: Vec<StoredEvent>,
+}
+
 impl Tx<'_> {
     /// Removes the events of a run.
     pub(crate) fn delete_events(&self, thread: ThreadId, run: RunId) -> Result<()> {
@@ -92,13 +102,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The next chunk with events behind `after`, and the last id in it.
-    fn chunk_after(
-        &self,
-        key: i64,
-        after: EventId,
-        filter: &Filter,
-    ) -> Result<Option<(EventId, Vec<StoredEvent>)>> {
+    /// The next chunk with events behind `after`.
+    fn chunk_after(&self, key: i64, after: EventId, filter: &Filter) -> Result<Option<Chunk>> {
         self.first(
             "SELECT run_id, last_millis, last_seq, events FROM event_chunk AS chunk \
              WHERE thread_key = ?1 AND (last_millis, last_seq) > (?2, ?3) AND (first_millis, first_seq) <= (?4, ?5) \
@@ -119,7 +124,8 @@ impl Tx<'_> {
                 let fields = Fields::new("event_chunk", row);
                 let events = decode(fields.bytes(3)?);
                 let damaged = || fields.damaged(3, "a chunk of events ends in the middle of one");
-                Ok((id(row, 1)?, events.ok_or_else(damaged)?))
+                let run = RunId(fields.uuid(0)?);
+                Ok(Chunk { run, last: id(row, 1)?, events: events.ok_or_else(damaged)? })
             },
         )
     }

@@ -1,15 +1,22 @@
 //! Looking a data folder over: is what must hold between its rows so? Only reads; a server may be at work on the folder.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use agent_server_storage::{
     Error, Result, Scope, ThreadId,
     checkpoints::{Filter, Read as _},
 };
-use rusqlite::{Connection, Row, types::ValueRef};
+use rusqlite::{Connection, types::ValueRef};
 use uuid::Uuid;
 
-use crate::{codec::Fields, connection, error::SqlResult, tx::Tx};
+use crate::{
+    codec::Fields,
+    connection,
+    error::SqlResult,
+    functions,
+    tx::{Row, Tx},
+    vault::{self, Encryption},
+};
 
 /// Damage that the file's own check finds is listed up to this many lines.
 const DAMAGES: usize = 20;
@@ -62,7 +69,7 @@ const RULES: &[(&str, &str)] = &[
         "store item {0} has a lifetime without an end, or an end without a lifetime",
     ),
     (
-        "SELECT key, path FROM item_vector WHERE length(vector) = 0 OR length(vector) % 4 <> 0",
+        "SELECT key, path FROM item_vector WHERE length(vector) = 0 OR length(vector) % 4 <> 0 AND NOT EXISTS (SELECT 1 FROM encryption)",
         "store item {0} has a damaged vector ('{1}')",
     ),
     (
@@ -73,6 +80,27 @@ const RULES: &[(&str, &str)] = &[
     (
         "SELECT cron_id FROM cron WHERE thread_id IS NULL AND on_run_completed IS NULL",
         "cron {0} has no thread, and it is not said what becomes of those of its runs",
+    ),
+    // A slot whose run is not there is sound: runs are deleted, and the slot must not be fired for once more. A slot without
+    // its cron is what the file's own check finds.
+    (
+        "SELECT cron_id, strftime('%Y-%m-%dT%H:%M:%SZ', slot / 1000000, 'unixepoch') FROM cron_slot \
+         WHERE length(run_id) <> 16",
+        "cron {0} has fired for {1}, but it is not said with which run",
+    ),
+    (
+        "SELECT run_id, count(*) FROM cron_slot WHERE length(run_id) = 16 GROUP BY run_id HAVING count(*) > 1",
+        "run {0} is the one of {1} slots of crons",
+    ),
+    (
+        "SELECT cron_id, cron.thread_id, run_id, run.thread_id FROM cron_slot JOIN cron USING (cron_id) \
+         JOIN run USING (run_id) WHERE cron.thread_id <> run.thread_id",
+        "cron {0} of thread {1} has fired with run {2} of thread {3}",
+    ),
+    (
+        "SELECT run_id, cron_id FROM cron_slot JOIN cron USING (cron_id) JOIN run USING (run_id) \
+         WHERE cron.thread_id IS NOT NULL AND run.temporary",
+        "run {0} of cron {1} goes away with its thread, which is the cron's",
     ),
     (
         "SELECT assistant_id, version FROM assistant AS a WHERE NOT EXISTS (SELECT 1 FROM assistant_version AS v \
@@ -99,19 +127,21 @@ const RULES: &[(&str, &str)] = &[
 /// What is wrong in a data folder, one sentence each; nothing in a sound one.
 ///
 /// # Errors
-/// `Unavailable` if there is no data or it cannot be read.
-pub fn inspect(folder: &Path) -> Result<Vec<String>> {
+/// `Unavailable` if there is no data, it cannot be read, or `encryption` has not the key that it was written with.
+pub fn inspect(folder: &Path, encryption: &Encryption) -> Result<Vec<String>> {
     let path = connection::path(folder);
     if !path.exists() {
         return Err(Error::Unavailable(format!("there is no {}", path.display())));
     }
     let mut connection = connection::open_reader(&path)?;
+    let vault = Arc::new(vault::locked(&connection, encryption)?.unwrap_or_default());
+    functions::register(&connection, &vault).sql()?;
     let mut findings = damages(&connection).unwrap_or_else(|error| vec![error.to_string()]);
     if !findings.is_empty() {
         return Ok(findings);
     }
     let transaction = connection.transaction().sql()?;
-    let tx = Tx::new(&transaction);
+    let tx = Tx::new(&transaction, &vault);
     for (sql, text) in RULES {
         findings.extend(tx.all(sql, [], |row| sentence(text, row))?);
     }
@@ -159,11 +189,11 @@ fn sentence(text: &str, row: &Row<'_>) -> Result<String> {
 }
 
 impl Tx<'_> {
-    /// Checkpoints that cannot be put together from their rows.
+    /// Checkpoints that cannot be put together from their rows. Those that a project has encrypted are the project's to read.
     fn unreadable(&self) -> Result<Vec<String>> {
         let all = Scope::server();
-        let sql =
-            "SELECT checkpoint_id, thread_id, ns FROM checkpoint JOIN thread USING (thread_key)";
+        let sql = "SELECT checkpoint_id, thread_id, ns FROM checkpoint JOIN thread USING (thread_key) \
+             WHERE substr(small, 1, 1) <> x'05'";
         let checkpoints = self.all(sql, [], |row| {
             let fields = Fields::new("checkpoint", row);
             Ok((fields.text(0)?, ThreadId(fields.uuid(1)?), fields.text(2)?))

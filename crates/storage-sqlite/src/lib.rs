@@ -7,6 +7,8 @@
 //! What must stay true: only the writer thread writes; nobody is told of a write before it is on disk; deleted rows
 //! leave the files (`housekeeping`).
 
+mod aes;
+mod anew;
 mod archive;
 mod assistants;
 mod checkpoints;
@@ -35,6 +37,7 @@ mod store;
 mod threads;
 mod tx;
 mod undo;
+mod vault;
 mod vector;
 mod webhooks;
 mod writer;
@@ -54,7 +57,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::{
-    error::closed,
+    anew::Anew,
+    error::{SqlResult, closed},
     flusher::Flusher,
     gaps::Gaps,
     housekeeping::Housekeeping,
@@ -63,8 +67,10 @@ use crate::{
     writer::{Caller, Message, Writer},
 };
 
+pub use aes::AesKey;
 pub use archive::snapshot;
 pub use inspect::inspect;
+pub use vault::{Encryption, Hooks};
 
 /// How a data folder is used.
 #[derive(Clone, Debug)]
@@ -76,11 +82,18 @@ pub struct Options {
     pub wipe_after: Duration,
     /// Most pages (of 4 kB) that the database file may grow to. `None`: as large as the disk.
     pub max_pages: Option<u32>,
+    /// How what is stored is encrypted.
+    pub encryption: Encryption,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { idle_readers: 8, wipe_after: Duration::from_secs(1), max_pages: None }
+        Self {
+            idle_readers: 8,
+            wipe_after: Duration::from_secs(1),
+            max_pages: None,
+            encryption: Encryption::default(),
+        }
     }
 }
 
@@ -95,7 +108,8 @@ impl Sqlite {
     /// Opens a data folder, making it and its tables if they are not there.
     ///
     /// # Errors
-    /// `Unavailable` if the folder cannot be written or belongs to another process, which is named; `Corrupt` if the
+    /// `Unavailable` if the folder cannot be written, belongs to another process, which is named, or is encrypted with
+    /// another key; `Corrupt` if the
     /// data was written by a newer version or is no database.
     pub fn open(folder: &Path, options: Options) -> Result<Arc<Self>> {
         let shown = folder.display();
@@ -109,8 +123,10 @@ impl Sqlite {
             Error::Unavailable(format!("cannot write {}: {error}", path.display()))
         })?;
         let mut connection = connection::open_writer(&path, options.max_pages)?;
+        let (vault, sealed) = vault::unlock(&mut connection, &options.encryption)?;
+        functions::register(&connection, &vault).sql()?;
         let mut housekeeping = Housekeeping::new(&mut connection, gaps, options.wipe_after)?;
-        if died {
+        if died || sealed {
             housekeeping.deleted(Instant::now());
         }
         let (queue, jobs) = mpsc::channel();
@@ -119,16 +135,26 @@ impl Sqlite {
         })?;
         let no_thread = |error| Error::Unavailable(format!("cannot start a thread: {error}"));
         let flusher = Flusher::start(log, queue.clone()).map_err(no_thread)?;
-        let writer = Writer::new(connection, jobs, flusher, housekeeping, lock);
+        let writer =
+            Writer::new((connection, Arc::clone(&vault)), jobs, flusher, housekeeping, lock);
         let writer = thread::Builder::new()
             .name("storage-writer".into())
             .spawn(move || writer.run())
             .map_err(no_thread)?;
         Ok(Arc::new(Self {
-            readers: Arc::new(Readers::new(path, options.idle_readers)),
+            readers: Arc::new(Readers::new(path, options.idle_readers, vault)),
             queue,
             writer: Mutex::new(Some(writer)),
         }))
+    }
+}
+
+impl Sqlite {
+    /// Has the writer store what was encrypted anew. Nobody waits for it.
+    fn store_anew(&self, anew: Vec<Anew>) {
+        if !anew.is_empty() {
+            let _ = self.queue.send(Message::Anew(anew));
+        }
     }
 }
 
@@ -136,18 +162,19 @@ impl Sqlite {
 impl Storage for Sqlite {
     async fn read_job(&self, cost: Cost, job: ReadJob<'static>) -> Result<()> {
         match cost {
-            Cost::Point => self.readers.run(job),
+            Cost::Point => self.store_anew(self.readers.run(job)?),
             Cost::Scan => {
                 let readers = Arc::clone(&self.readers);
                 match tokio::task::spawn_blocking(move || readers.run(job)).await {
-                    Ok(done) => done,
+                    Ok(done) => self.store_anew(done?),
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => std::panic::resume_unwind(panic),
-                        Err(error) => Err(Error::Unavailable(error.to_string())),
+                        Err(error) => return Err(Error::Unavailable(error.to_string())),
                     },
                 }
             }
         }
+        Ok(())
     }
 
     async fn write_job(&self, job: WriteJob) -> Result<()> {

@@ -4,13 +4,12 @@ use agent_server_storage::{
     AssistantId, Page, Result, RunId, Scope, ThreadId, Timestamp,
     runs::{Lease, MultitaskStrategy, Queue, Read, Run, RunStatus, Waiting, Write},
 };
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use crate::{
-    codec::{Fields, map_text, micros},
+    codec::{Fields, micros},
     error::SqlResult,
-    tx::Tx,
-    zip::pack_json,
+    tx::{Row, Tx},
 };
 
 /// A query of runs that [`run`] reads.
@@ -40,7 +39,7 @@ pub(crate) fn run(row: &Row<'_>) -> Result<Run> {
         attempt: fields.get(8)?,
         crashes: fields.get(9)?,
         temporary: fields.get(10)?,
-        metadata: fields.map(11)?,
+        metadata: fields.metadata(11)?,
         kwargs: fields.json(12)?,
     })
 }
@@ -206,8 +205,8 @@ impl Write for Tx<'_> {
                 run.attempt,
                 run.crashes,
                 run.temporary,
-                map_text(&run.metadata),
-                pack_json(&run.kwargs),
+                self.metadata_text(&run.metadata),
+                self.packed_json("run", &run.kwargs),
             ],
         )
         .sql_unique("run")?;
@@ -237,6 +236,16 @@ impl Write for Tx<'_> {
             )
             .sql()?;
         Ok(changed > 0)
+    }
+
+    fn rewrite_run(&self, run: &Run) -> Result<()> {
+        let sql = "UPDATE run SET metadata = ?2, kwargs = ?3 WHERE run_id = ?1";
+        let id = run.run_id.0.as_bytes();
+        let kwargs = self.packed_json("run", &run.kwargs);
+        self.change(sql, params![id, self.metadata_text(&run.metadata), kwargs]).sql()?;
+        // What was there before leaves the files.
+        self.mark_deleted();
+        Ok(())
     }
 
     fn count_crash(&self, id: RunId) -> Result<()> {

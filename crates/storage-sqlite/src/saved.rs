@@ -4,14 +4,17 @@ use agent_server_storage::{
     Result, ThreadId,
     checkpoints::{ThreadUsage, Usage},
 };
-use rusqlite::{Row, params};
+use rusqlite::params;
 
-use crate::{error::SqlResult, series::Series, tx::Tx};
+use crate::{
+    error::SqlResult,
+    series::Series,
+    tx::{Row, Tx},
+};
 
 /// Where a live view names its thread.
-const LIVE: &str = "with_text(with_text(with_text(with_text(live, 'metadata.thread_id', ?3), \
-                    'checkpoint.thread_id', ?3), 'parent_checkpoint.thread_id', ?3), \
-                    'tasks.*.checkpoint.thread_id', ?3)";
+const LIVE: &str = "with_text(live, 'thread_state', ?3, 'metadata.thread_id', 'checkpoint.thread_id', \
+                    'parent_checkpoint.thread_id', 'tasks.*.checkpoint.thread_id')";
 
 /// Metadata of a checkpoint with values that its ancestors complete.
 const SPREAD: &str = r#"{"counters_since_delta_snapshot":{}}"#;
@@ -33,9 +36,9 @@ impl Tx<'_> {
         for sql in [
             "INSERT INTO checkpoint (thread_key, ns, checkpoint_id, parent_id, run_id, created_at, step, source, \
              metadata, refs, small) SELECT ?2, ns, checkpoint_id, parent_id, run_id, created_at, step, source, \
-             with_text(metadata, 'thread_id', ?3), refs, small FROM checkpoint WHERE thread_key = ?1",
+             with_text(metadata, 'checkpoint', ?3, 'thread_id'), refs, small FROM checkpoint WHERE thread_key = ?1",
             "INSERT INTO rendered (thread_key, ns, checkpoint_id, next, tasks, seq, base, state_values) \
-             SELECT ?2, ns, checkpoint_id, next, with_text(tasks, '*.checkpoint.thread_id', ?3), seq, base, \
+             SELECT ?2, ns, checkpoint_id, next, with_text(tasks, 'rendered', ?3, '*.checkpoint.thread_id'), seq, base, \
              state_values FROM rendered WHERE thread_key = ?1",
             &format!(
                 "INSERT INTO thread_state (thread_key, live_id, live) SELECT ?2, live_id, {LIVE} FROM thread_state \
@@ -59,7 +62,7 @@ impl Tx<'_> {
         for (ns, id, _) in &newest {
             let spread = self.first(
                 "SELECT 1 FROM checkpoint WHERE thread_key = ?1 AND ns = ?2 AND checkpoint_id = ?3 \
-                 AND json_contains(metadata, ?4)",
+                 AND json_contains(metadata, ?4, 'checkpoint')",
                 params![key, ns, id, SPREAD],
                 |_| Ok(()),
             )?;
@@ -88,7 +91,7 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// Number and size of a thread's rows. Of stored bytes, the marker in front of them is not counted.
+    /// Number and size of a thread's rows. Of stored bytes, the marker in front of them and what sealing adds are not counted.
     pub(crate) fn usage(&self, key: i64) -> Result<ThreadUsage> {
         let checkpoints = self.first(
             "SELECT count(*), ifnull(sum(octet_length(metadata) + octet_length(refs) + length(small) - 1 + \
@@ -98,15 +101,16 @@ impl Tx<'_> {
             [key],
             |row| usage(row, 0),
         )?;
+        let not_counted = 1 + self.vault().overhead();
         let channels = self.all(
-            "SELECT channel, count(*), sum(length(bytes) - 1) FROM channel_blob WHERE thread_key = ?1 \
+            "SELECT channel, count(*), sum(length(bytes) - ?2) FROM channel_blob WHERE thread_key = ?1 \
              GROUP BY channel ORDER BY channel",
-            [key],
+            params![key, not_counted],
             |row| Ok((row.get(0).sql()?, usage(row, 1)?)),
         )?;
         let writes = self.first(
-            "SELECT count(*), ifnull(sum(length(bytes) - 1), 0) FROM task_write WHERE thread_key = ?1",
-            [key],
+            "SELECT count(*), ifnull(sum(length(bytes) - ?2), 0) FROM task_write WHERE thread_key = ?1",
+            params![key, not_counted],
             |row| usage(row, 0),
         )?;
         let (checkpoints, writes) = (checkpoints.unwrap_or_default(), writes.unwrap_or_default());

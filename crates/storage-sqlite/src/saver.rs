@@ -53,7 +53,7 @@ impl Write for Tx<'_> {
         self.change(
             "INSERT INTO thread_state (thread_key, live_id, live) VALUES (?1, ?2, ?3) \
              ON CONFLICT (thread_key) DO UPDATE SET live_id = excluded.live_id, live = excluded.live",
-            params![key, id, pack_json(state)],
+            params![key, id, self.content_json("thread_state", state)?],
         )
         .sql()?;
         Ok(())
@@ -132,9 +132,9 @@ impl Tx<'_> {
                 micros(checkpoint.created_at),
                 checkpoint.step,
                 checkpoint.source,
-                pack_json(&checkpoint.metadata),
-                pack_text(&refs),
-                pack_bytes(&checkpoint.small),
+                self.packed_json("checkpoint", &checkpoint.metadata),
+                self.vault().seal("checkpoint", pack_text(&refs)),
+                self.content_bytes("checkpoint", &checkpoint.small)?,
             ],
         )
         .sql()?;
@@ -184,7 +184,7 @@ impl Tx<'_> {
                     task.task_path,
                     write.channel,
                     write.type_tag,
-                    pack_bytes(&write.bytes),
+                    self.content_bytes("task_write", &write.bytes)?,
                 ],
             )
             .sql()?;
@@ -199,7 +199,7 @@ impl Tx<'_> {
                 task.checkpoint_id,
                 task.task_id,
                 task.task_path,
-                pack_json(&task.status),
+                self.content_json("task", &task.status)?,
             ],
         )
         .sql()?;
@@ -222,8 +222,8 @@ impl Tx<'_> {
                 key,
                 base.ns,
                 base.checkpoint_id,
-                pack_json(&base.next),
-                pack_json(&base.tasks),
+                self.content_json("rendered", &base.next)?,
+                self.content_json("rendered", &base.tasks)?,
                 packed.seq,
                 packed.base,
                 packed.value,

@@ -11,12 +11,12 @@
 use std::collections::HashSet;
 
 use agent_server_storage::{Error, Result};
-use rusqlite::{Params, Row, ToSql};
+use rusqlite::{Params, ToSql};
 
 use crate::{
     codec::Fields,
     error::SqlResult,
-    tx::Tx,
+    tx::{Row, Tx},
     zip::{self, Json},
 };
 
@@ -91,12 +91,14 @@ impl Tx<'_> {
         raw: &[u8],
         whole: impl FnOnce() -> Json<'v>,
     ) -> Result<Packed<'v>> {
+        // What is stored is sealed after the difference was taken.
+        let seal = |packed| self.vault().seal_content(series.names().0, packed);
         if raw.len() < MIN_LEN {
-            return Ok(Packed { value: whole(), seq: None, base: None });
+            return Ok(Packed { value: seal(whole())?, seq: None, base: None });
         }
-        let root = |value| Packed { value, seq: Some(0), base: None };
-        let Some(mut place) = self.place(series, "<", id)? else { return Ok(root(whole())) };
-        let Some(previous) = place.seq else { return Ok(root(whole())) };
+        let root = |value| Ok(Packed { value: seal(value)?, seq: Some(0), base: None });
+        let Some(mut place) = self.place(series, "<", id)? else { return root(whole()) };
+        let Some(previous) = place.seq else { return root(whole()) };
         let seq = previous + 1;
         while place.seq.is_some_and(|seq_of| seq_of > base_number(seq))
             && let Some(base) = place.base.take()
@@ -104,12 +106,13 @@ impl Tx<'_> {
             place = self.place(series, "<=", &base)?.ok_or_else(|| missing(series, &base))?;
         }
         let base = self.version(series, &place.id)?;
-        Ok(match zip::difference(&base, raw) {
+        match zip::difference(&base, raw) {
             Some(difference) => {
-                Packed { value: Json::Blob(difference), seq: Some(seq), base: Some(place.id) }
+                let value = seal(Json::Blob(difference))?;
+                Ok(Packed { value, seq: Some(seq), base: Some(place.id) })
             }
             None => root(whole()),
-        })
+        }
     }
 
     /// The content of version `id`.
@@ -157,7 +160,7 @@ impl Tx<'_> {
                 continue;
             }
             let raw = self.version(series, &id)?;
-            let whole = Json::Blob(zip::pack_bytes(&raw));
+            let whole = self.content_bytes(table, &raw)?;
             let sql = format!(
                 "UPDATE {table} SET {value} = ?5, seq = 0, base = NULL WHERE {condition} AND {id_column} = ?4"
             );

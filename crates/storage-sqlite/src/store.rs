@@ -1,19 +1,19 @@
 //! Items of the store.
 
 use agent_server_storage::{
-    Error, Page, Result, Scope, Timestamp,
+    Error, Page, RawJson, Result, Scope, Timestamp,
     store::{Found, Item, Namespace, NamespaceFilter, NewItem, Read, Search, Ttl, Write},
 };
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use crate::{
     codec::{Fields, map_text, micros},
     error::SqlResult,
     item_filter,
     namespace::{decode, encode, ends_with, range_end, starts_with},
-    tx::{Tx, Where},
+    tx::{Row, Tx, Where},
     vector,
-    zip::pack_json,
+    zip::Json,
 };
 
 /// Columns of an item as [`item`] reads them.
@@ -222,17 +222,42 @@ impl Write for Tx<'_> {
                 micros(now),
                 expires_at,
                 item.ttl.map(|ttl| ttl.micros),
-                pack_json(item.value),
+                self.packed_json("item", item.value),
             ],
         )
         .sql()?;
         for each in item.vectors {
             self.change(
                 "INSERT INTO item_vector (namespace, key, path, vector) VALUES (?1, ?2, ?3, ?4)",
-                params![name, key, each.path, vector::pack(&each.numbers)],
+                params![
+                    name,
+                    key,
+                    each.path,
+                    self.vault().seal("item_vector", Json::Blob(vector::pack(&each.numbers)))
+                ],
             )
             .sql()?;
         }
+        Ok(())
+    }
+
+    fn rewrite_item(
+        &self,
+        namespace: &[String],
+        key: &str,
+        before: &RawJson,
+        after: &RawJson,
+    ) -> Result<()> {
+        let name = encode(namespace);
+        let sql = "SELECT key, value FROM item WHERE namespace = ?1 AND key = ?2";
+        let read = |row: &Row<'_>| Fields::new("item", row).json(1);
+        if self.first(sql, params![name, key], read)?.is_none_or(|now| now != *before) {
+            return Ok(());
+        }
+        let sql = "UPDATE item SET value = ?3 WHERE namespace = ?1 AND key = ?2";
+        self.change(sql, params![name, key, self.packed_json("item", after)]).sql()?;
+        // What was there before leaves the files.
+        self.mark_deleted();
         Ok(())
     }
 

@@ -6,13 +6,12 @@ use agent_server_storage::{
         Changes, Columns, Filter, Read, SortBy, Thread, ThreadStatus, Ttl, TtlStrategy, Write,
     },
 };
-use rusqlite::{Row, ToSql, params};
+use rusqlite::{ToSql, params};
 
 use crate::{
     codec::{Fields, map_text, micros},
     error::SqlResult,
-    tx::{Tx, Where, direction},
-    zip::pack_json,
+    tx::{Row, Tx, Where, direction},
 };
 
 fn header(fields: &Fields<'_>) -> Result<Thread> {
@@ -22,7 +21,7 @@ fn header(fields: &Fields<'_>) -> Result<Thread> {
         updated_at: fields.time(2)?,
         state_updated_at: fields.time(3)?,
         status: fields.word(4, ThreadStatus::parse)?,
-        metadata: fields.map(5)?,
+        metadata: fields.metadata(5)?,
         config: fields.map(6)?,
         ttl: match fields.get(8)? {
             Some(micros) => Some(Ttl { strategy: fields.word(7, TtlStrategy::parse)?, micros }),
@@ -36,10 +35,11 @@ fn header(fields: &Fields<'_>) -> Result<Thread> {
 
 pub(crate) fn full(row: &Row<'_>) -> Result<Thread> {
     let fields = Fields::new("thread", row);
+    let state = Fields::new("thread_state", row);
     Ok(Thread {
-        values: fields.opt_json(9)?,
-        interrupts: fields.opt_json(10)?,
-        error: fields.opt_json(11)?,
+        values: state.opt_json(9)?,
+        interrupts: state.opt_json(10)?,
+        error: state.opt_json(11)?,
         ..header(&fields)?
     })
 }
@@ -80,7 +80,7 @@ fn condition(scope: &Scope, filter: &Filter) -> Where {
     if let Some(values) = &filter.values {
         // A subquery, because a search for headers does not join the table.
         condition.and(
-            "json_contains((SELECT s.state_values FROM thread_state s WHERE s.thread_key = thread.thread_key), ?)",
+            "json_contains((SELECT s.state_values FROM thread_state s WHERE s.thread_key = thread.thread_key), ?, 'thread_state')",
             map_text(values),
         );
     }
@@ -165,8 +165,8 @@ impl Write for Tx<'_> {
                 micros(thread.updated_at),
                 micros(thread.state_updated_at),
                 thread.status.as_str(),
-                map_text(&thread.metadata),
-                map_text(&thread.config),
+                self.metadata_text(&thread.metadata),
+                self.small_text("thread", &thread.config),
                 thread.ttl.map(|ttl| ttl.strategy.as_str()),
                 thread.ttl.map(|ttl| ttl.micros),
             ],
@@ -191,8 +191,8 @@ impl Write for Tx<'_> {
         set.add("updated_at", changes.updated_at.map(micros));
         set.add("state_updated_at", changes.state_updated_at.map(micros));
         set.add("status", changes.status.map(ThreadStatus::as_str));
-        set.add("metadata", changes.metadata.as_ref().map(map_text));
-        set.add("config", changes.config.as_ref().map(map_text));
+        set.add("metadata", changes.metadata.as_ref().map(|map| self.metadata_text(map)));
+        set.add("config", changes.config.as_ref().map(|map| self.small_text("thread", map)));
         set.add("ttl_strategy", changes.ttl.map(|ttl| ttl.strategy.as_str()));
         set.add("ttl", changes.ttl.map(|ttl| ttl.micros));
         if !set.names.is_empty() {
@@ -228,7 +228,8 @@ impl Tx<'_> {
             ("interrupts", &changes.interrupts),
             ("error", &changes.error),
         ] {
-            set.add(name, change.as_ref().map(|json| json.as_ref().map(pack_json)));
+            let packed = |json| self.packed_json("thread_state", json);
+            set.add(name, change.as_ref().map(|json| json.as_ref().map(packed)));
         }
         if set.names.is_empty() {
             return Ok(());

@@ -1,28 +1,113 @@
 //! One transaction on one connection, and the few ways in which the resources use it.
 
-use std::{cell::Cell, ops::ControlFlow};
+use std::{
+    cell::{Cell, RefCell},
+    ops::{ControlFlow, Deref},
+};
 
-use agent_server_storage::{Map, ReadTx, Result, Scope, SortOrder, ThreadId, WriteTx};
-use rusqlite::{Connection, Params, Row, types::Value};
+use agent_server_storage::{Map, RawJson, ReadTx, Result, Scope, SortOrder, ThreadId, WriteTx};
+use rusqlite::{Connection, Params, types::Value};
 
 use crate::{
+    anew::Anew,
     codec::{Fields, map_text},
     error::SqlResult,
+    vault::Vault,
+    zip::{Json, pack_bytes, pack_json},
 };
+
+/// A row, and what opens its columns.
+pub(crate) struct Row<'a> {
+    row: &'a rusqlite::Row<'a>,
+    tx: &'a Tx<'a>,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn vault(&self) -> &'a Vault {
+        self.tx.vault
+    }
+
+    /// Notes what is to be stored in place of a column.
+    pub(crate) fn store_anew(
+        &self,
+        table: &'static str,
+        column: &str,
+        before: &[u8],
+        after: &[u8],
+    ) {
+        let Some(thread) = self.tx.thread.get() else { return };
+        let (column, before, after) = (column.to_owned(), before.to_owned(), after.to_owned());
+        self.tx.anew.borrow_mut().push(Anew { table, column, thread, before, after });
+    }
+}
+
+impl<'a> Deref for Row<'a> {
+    type Target = rusqlite::Row<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        self.row
+    }
+}
 
 /// An open transaction. Reads and writes are in the modules of the resources.
 pub(crate) struct Tx<'a> {
     connection: &'a Connection,
+    vault: &'a Vault,
     /// Whether something was deleted whose bytes must leave the files.
     deleted: Cell<bool>,
+    /// The thread that was looked for last, below which rows are read.
+    thread: Cell<Option<i64>>,
+    /// What is to be stored in place of what was read.
+    anew: RefCell<Vec<Anew>>,
 }
 
 impl ReadTx for Tx<'_> {}
 impl WriteTx for Tx<'_> {}
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(connection: &'a Connection) -> Self {
-        Self { connection, deleted: Cell::new(false) }
+    pub(crate) fn new(connection: &'a Connection, vault: &'a Vault) -> Self {
+        Self {
+            connection,
+            vault,
+            deleted: Cell::new(false),
+            thread: Cell::default(),
+            anew: RefCell::default(),
+        }
+    }
+
+    /// What seals and opens columns.
+    pub(crate) fn vault(&self) -> &'a Vault {
+        self.vault
+    }
+
+    /// Large JSON as it is stored in `table`.
+    pub(crate) fn packed_json<'v>(&self, table: &str, json: &'v RawJson) -> Json<'v> {
+        self.vault.seal(table, pack_json(json))
+    }
+
+    /// Large JSON of a checkpoint as it is stored in `table`.
+    pub(crate) fn content_json<'v>(&self, table: &str, json: &'v RawJson) -> Result<Json<'v>> {
+        self.vault.seal_content(table, pack_json(json))
+    }
+
+    /// Opaque bytes of a checkpoint as they are stored in `table`.
+    pub(crate) fn content_bytes(&self, table: &str, bytes: &[u8]) -> Result<Json<'static>> {
+        self.vault.seal_content(table, Json::Blob(pack_bytes(bytes)))
+    }
+
+    /// Small JSON as it is stored in `table`.
+    pub(crate) fn small_text(&self, table: &str, map: &Map) -> String {
+        self.vault.seal_text(table, map_text(map))
+    }
+
+    /// Metadata as it is stored.
+    pub(crate) fn metadata_text(&self, metadata: &Map) -> String {
+        self.vault.metadata_text(metadata)
+    }
+
+    /// What is to be stored in place of what was read.
+    pub(crate) fn take_anew(&self) -> Vec<Anew> {
+        self.anew.take()
     }
 
     /// Whether rows were deleted.
@@ -39,7 +124,8 @@ impl<'a> Tx<'a> {
     ) -> Result<Option<T>> {
         let mut statement = self.connection.prepare_cached(sql).sql()?;
         let mut rows = statement.query(params).sql()?;
-        rows.next().sql()?.map(read).transpose()
+        let row = rows.next().sql()?;
+        row.map(|row| read(&Row { row, tx: self })).transpose()
     }
 
     /// All rows.
@@ -67,7 +153,7 @@ impl<'a> Tx<'a> {
         let mut statement = self.connection.prepare_cached(sql).sql()?;
         let mut rows = statement.query(params).sql()?;
         while let Some(row) = rows.next().sql()? {
-            if read(row)?.is_break() {
+            if read(&Row { row, tx: self })?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -101,6 +187,12 @@ impl<'a> Tx<'a> {
 
     /// The key of the rows below a thread, if the thread is there and visible.
     pub(crate) fn thread_key(&self, scope: &Scope, id: ThreadId) -> Result<Option<i64>> {
+        let key = self.find_thread_key(scope, id)?;
+        self.thread.set(key);
+        Ok(key)
+    }
+
+    fn find_thread_key(&self, scope: &Scope, id: ThreadId) -> Result<Option<i64>> {
         let id = id.0.as_bytes();
         if scope.is_everything() {
             let sql = "SELECT thread_key FROM thread WHERE thread_id = ?1";
@@ -109,7 +201,7 @@ impl<'a> Tx<'a> {
         let sql = "SELECT thread_id, thread_key, metadata FROM thread WHERE thread_id = ?1";
         let found = self.first(sql, [id], |row| {
             let fields = Fields::new("thread", row);
-            Ok((fields.get(1)?, fields.map(2)?))
+            Ok((fields.get(1)?, fields.metadata(2)?))
         })?;
         Ok(found.and_then(|(key, metadata)| scope.allows(&metadata).then_some(key)))
     }

@@ -4,13 +4,12 @@ use agent_server_storage::{
     Page, RawJson, Result, RunId, Scope, ThreadId, Timestamp,
     webhooks::{Delivery, DeliveryStatus, Read, Write},
 };
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use crate::{
-    codec::{Fields, map_text, micros},
+    codec::{Fields, micros},
     error::SqlResult,
-    tx::{Tx, Where},
-    zip::pack_json,
+    tx::{Row, Tx, Where},
 };
 
 pub(crate) const COLUMNS: &str = "run_id, thread_id, assistant_id, url, host, status, attempts, created_at, updated_at, due_at, \
@@ -31,7 +30,7 @@ pub(crate) fn delivery(row: &Row<'_>) -> Result<Delivery> {
         updated_at: fields.time(8)?,
         due_at,
         outcome: fields.get(10)?,
-        metadata: fields.map(11)?,
+        metadata: fields.metadata(11)?,
     })
 }
 
@@ -120,8 +119,8 @@ impl Write for Tx<'_> {
                 micros(delivery.updated_at),
                 delivery.due_at.map(micros),
                 delivery.outcome,
-                map_text(&delivery.metadata),
-                pack_json(payload),
+                self.metadata_text(&delivery.metadata),
+                self.packed_json("webhook_delivery", payload),
             ],
         )
         .sql()?;

@@ -7,7 +7,10 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
     time::Instant,
 };
 
@@ -16,11 +19,13 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
+    anew::Anew,
     error::{SqlResult, again},
     flusher::Flusher,
     housekeeping::Housekeeping,
     lock::FolderLock,
     tx::Tx,
+    vault::Vault,
 };
 
 /// Most jobs of one commit: bounds how long the first of them waits for the last.
@@ -45,6 +50,8 @@ impl Caller {
 pub(crate) enum Message {
     /// A job and its caller.
     Job(WriteJob, Caller),
+    /// Store values in place of others.
+    Anew(Vec<Anew>),
     /// The flusher has nothing to do.
     Flushed,
     /// Finish and answer.
@@ -54,11 +61,14 @@ pub(crate) enum Message {
 /// The state of the writer thread.
 pub(crate) struct Writer {
     connection: Connection,
+    vault: Arc<Vault>,
     queue: Receiver<Message>,
     flusher: Flusher,
     /// Whether the flusher is at work.
     flushing: bool,
     housekeeping: Housekeeping,
+    /// What is to be stored in place of what was read.
+    anew: Vec<Anew>,
     lock: FolderLock,
 }
 
@@ -69,6 +79,8 @@ struct Group {
     /// Whether the transaction holds changes of an earlier job.
     changed: bool,
     deleted: bool,
+    /// What its jobs have found to be stored anew.
+    anew: Vec<Anew>,
 }
 
 impl Group {
@@ -81,13 +93,22 @@ impl Group {
 
 impl Writer {
     pub(crate) fn new(
-        connection: Connection,
+        (connection, vault): (Connection, Arc<Vault>),
         queue: Receiver<Message>,
         flusher: Flusher,
         housekeeping: Housekeeping,
         lock: FolderLock,
     ) -> Self {
-        Self { connection, queue, flusher, flushing: false, housekeeping, lock }
+        Self {
+            connection,
+            vault,
+            queue,
+            flusher,
+            flushing: false,
+            housekeeping,
+            anew: vec![],
+            lock,
+        }
     }
 
     /// Works until asked to close or until every sender is gone.
@@ -96,6 +117,7 @@ impl Writer {
         while closing.is_none() {
             match self.wait() {
                 Ok(Message::Job(job, caller)) => closing = self.group(job, caller),
+                Ok(Message::Anew(anew)) => self.anew.extend(anew),
                 Ok(Message::Flushed) => {
                     self.flushing = false;
                     continue;
@@ -104,6 +126,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.store_anew();
             self.housekeeping.run(&self.connection, Instant::now());
         }
         let Self { connection, flusher, mut housekeeping, lock, .. } = self;
@@ -137,6 +160,7 @@ impl Writer {
             };
             match next {
                 Some(Message::Job(job, caller)) => self.job(&mut group, job, caller),
+                Some(Message::Anew(anew)) => self.anew.extend(anew),
                 Some(Message::Flushed) => self.flushing = false,
                 Some(Message::Close(caller)) => {
                     closing = Some(caller);
@@ -162,9 +186,9 @@ impl Writer {
             caller.refuse(&error);
             return;
         }
-        let tx = Tx::new(&self.connection);
+        let tx = Tx::new(&self.connection, &self.vault);
         let verdict = catch_unwind(AssertUnwindSafe(|| job(&tx)));
-        let deleted = tx.has_deleted();
+        let (deleted, anew) = (tx.has_deleted(), tx.take_anew());
         if self.connection.is_autocommit() {
             // SQLite undid everything by itself, also what the neighbours did.
             group.waiting.push(caller);
@@ -186,6 +210,7 @@ impl Writer {
         if !undo {
             group.changed = true;
             group.deleted |= deleted;
+            group.anew.extend(anew);
         }
         match verdict {
             // A refusal waits as well: what it saw may be undone with the group.
@@ -201,6 +226,7 @@ impl Writer {
             self.give_up(&mut group, &error);
             return;
         }
+        self.anew.append(&mut group.anew);
         if group.deleted {
             self.housekeeping.deleted(Instant::now());
         }
@@ -217,6 +243,31 @@ impl Writer {
             self.flushing = true;
         } else {
             callers.into_iter().for_each(|caller| drop(caller.send(Ok(()))));
+        }
+    }
+
+    /// Stores what was encrypted anew. What cannot be stored is left as it is: the next who reads it tries again.
+    fn store_anew(&mut self) {
+        if self.anew.is_empty() {
+            return;
+        }
+        let anew = std::mem::take(&mut self.anew);
+        let stored = || -> Result<bool> {
+            self.sql("BEGIN IMMEDIATE")?;
+            let tx = Tx::new(&self.connection, &self.vault);
+            anew.iter().try_for_each(|each| tx.store_anew(each))?;
+            self.sql("COMMIT")?;
+            Ok(tx.has_deleted())
+        };
+        match stored() {
+            Ok(true) => self.housekeeping.deleted(Instant::now()),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "what is encrypted anew could not be stored");
+                if !self.connection.is_autocommit() {
+                    let _ = self.sql("ROLLBACK");
+                }
+            }
         }
     }
 

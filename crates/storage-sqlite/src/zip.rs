@@ -83,6 +83,16 @@ pub(crate) enum Json<'a> {
     Blob(Vec<u8>),
 }
 
+impl Json<'_> {
+    /// As a blob in any case.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => plain(text.as_bytes()),
+            Self::Blob(bytes) => bytes,
+        }
+    }
+}
+
 impl ToSql for Json<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
@@ -104,12 +114,14 @@ pub(crate) fn pack_json(json: &RawJson) -> Json<'_> {
 
 /// Bytes as they are stored.
 pub(crate) fn pack_bytes(bytes: &[u8]) -> Vec<u8> {
-    compress(bytes).unwrap_or_else(|| {
-        let mut plain = Vec::with_capacity(bytes.len() + 1);
-        plain.push(PLAIN);
-        plain.extend_from_slice(bytes);
-        plain
-    })
+    compress(bytes).unwrap_or_else(|| plain(bytes))
+}
+
+fn plain(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(bytes.len() + 1);
+    plain.push(PLAIN);
+    plain.extend_from_slice(bytes);
+    plain
 }
 
 /// Reverses [`pack_text`] and hands the text to `read`.

@@ -98,6 +98,12 @@ pub trait Write {
     /// was there and visible.
     fn update_assistant(&self, scope: &Scope, assistant: &Assistant) -> Result<bool>;
 
+    /// Replaces metadata, config and context by the same in another form; records no version and changes nothing else.
+    fn rewrite_assistant(&self, assistant: &Assistant) -> Result<()>;
+
+    /// The same, of the version that the row shows.
+    fn rewrite_assistant_version(&self, version: &Assistant) -> Result<()>;
+
     /// Sets `updated_at` and records no version.
     fn touch_assistant(&self, id: AssistantId, now: Timestamp) -> Result<()>;
 

@@ -59,15 +59,15 @@ pub struct Filter {
 
 /// Reads of events.
 pub trait Read {
-    /// The oldest events that pass the filter, in the order of their ids. Not all that there are: about `bytes` of
-    /// them, at least one if there is one. Nothing for a thread that is not visible.
+    /// The oldest events that pass the filter with their runs, in the order of their ids. Not all that there are: about
+    /// `bytes` of them, at least one if there is one. Nothing for a thread that is not visible.
     fn list_events(
         &self,
         scope: &Scope,
         thread: ThreadId,
         filter: &Filter,
         bytes: usize,
-    ) -> Result<Vec<StoredEvent>>;
+    ) -> Result<Vec<(RunId, StoredEvent)>>;
 
     /// The largest id of all that are stored.
     fn last_event_id(&self) -> Result<EventId>;

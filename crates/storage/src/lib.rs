@@ -12,6 +12,7 @@ pub mod archive;
 pub mod assistants;
 pub mod checkpoints;
 pub mod crons;
+pub mod encrypted;
 mod error;
 pub mod events;
 mod filter;

@@ -213,6 +213,9 @@ pub trait Write {
         now: Timestamp,
     ) -> Result<bool>;
 
+    /// Replaces metadata and kwargs by the same in another form, and changes nothing else.
+    fn rewrite_run(&self, run: &Run) -> Result<()>;
+
     /// Notes that the server died while the run was running.
     fn count_crash(&self, id: RunId) -> Result<()>;
 

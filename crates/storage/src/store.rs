@@ -130,6 +130,15 @@ pub trait Write {
         item: NewItem<'_>,
     ) -> Result<()>;
 
+    /// Replaces a value by the same in another form, if it is still `before`, and changes nothing else.
+    fn rewrite_item(
+        &self,
+        namespace: &[String],
+        key: &str,
+        before: &RawJson,
+        after: &RawJson,
+    ) -> Result<()>;
+
     /// Starts the lifetime of an item again, if it has one and it is not over.
     fn refresh_item(
         &self,

@@ -4,32 +4,25 @@
 //! everybody out. A handler that hangs is given up after a while, and the process with it if it does not let go.
 
 mod cache;
-mod nobody;
 
 use std::{io, sync::Arc, time::Duration};
 
 use agent_server_domain::{
     Error,
     auth::{Allowed, Authenticator, Authorizer, Credentials, Event, Refusal, User, filter},
-    ports::{Answer, GraphHost as _},
+    ports::Answer,
 };
 use agent_server_storage::Map;
 use async_trait::async_trait;
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::sync::oneshot;
 
 use crate::{
-    Options, Pool,
+    Options,
+    aside::Aside,
     protocol::{self, Handlers},
-    worker::Worker,
 };
 
 use cache::Cache;
-
-/// How long a handler that was told to stop gets to do so.
-const LETTING_GO: Duration = Duration::from_secs(1);
-/// How long the other questions of a process that is given up get to be answered.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Settings of a [`CustomAuth`].
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +51,7 @@ impl Default for AuthSettings {
 
 /// The handlers of a project's `langgraph_sdk.Auth` object.
 pub struct CustomAuth {
-    pool: Pool,
+    process: Aside,
     cache: Cache,
     limit: Duration,
 }
@@ -71,9 +64,8 @@ impl CustomAuth {
     /// The directory for sockets cannot be made.
     pub fn start(options: Options, settings: AuthSettings) -> io::Result<Self> {
         let limit = settings.limit;
-        let options = Options { graphs: vec![], workers: 1, drain: DRAIN, ..options };
-        let pool = Pool::start(options, Arc::new(nobody::Nobody))?;
-        Ok(Self { pool, cache: Cache::new(settings), limit })
+        let process = Aside::start("authentication", options, limit)?;
+        Ok(Self { process, cache: Cache::new(settings), limit })
     }
 
     /// Returns when the handlers are loaded.
@@ -81,37 +73,21 @@ impl CustomAuth {
     /// # Errors
     /// Why they cannot be. It is tried again all the same: what is missing may come.
     pub async fn loaded(&self) -> Result<(), String> {
-        self.pool.0.handlers().await.map(drop)
+        self.process.handlers().await.map(drop)
     }
 
     /// Ends the process.
     pub async fn shutdown(&self) {
-        self.pool.shutdown().await;
+        self.process.shutdown().await;
     }
 
     async fn handlers(&self) -> Result<Arc<Handlers>, Refusal> {
-        let loaded = tokio::time::timeout(self.limit, self.pool.0.handlers()).await;
+        let loaded = tokio::time::timeout(self.limit, self.process.handlers()).await;
         loaded.map_err(|_| late("the handlers are still being loaded"))?.map_err(not_loaded)
     }
 
     async fn ask<T: DeserializeOwned>(&self, frame: impl Fn(u64) -> Vec<u8>) -> Result<T, Refusal> {
-        // Once more if the process died: it may have died of another's question.
-        for _ in 0..2 {
-            let worker = tokio::time::timeout(self.limit, self.pool.0.any_worker()).await;
-            let worker = worker.ok().flatten().ok_or_else(|| late("there is no process to ask"))?;
-            let (job, mut answer) = worker.ask(&frame);
-            match tokio::time::timeout(self.limit, &mut answer).await {
-                Ok(Ok(answer)) => return verdict(answer),
-                Ok(Err(_)) => {}
-                Err(_) => {
-                    if let Some(job) = job {
-                        self.pool.0.tasks.spawn(give_up(worker, job, answer));
-                    }
-                    return Err(late(&format!("a handler took longer than {:?}", self.limit)));
-                }
-            }
-        }
-        Err(late("the process of the handlers died twice while it was asked"))
+        verdict(self.process.ask(frame).await.map_err(|why| late(&why))?)
     }
 }
 
@@ -122,20 +98,6 @@ fn late(cause: &str) -> Refusal {
 /// Why the handlers cannot be loaded.
 pub(crate) fn not_loaded(cause: String) -> Refusal {
     Refusal::unavailable("Authentication could not be loaded; the server's log says why", cause)
-}
-
-/// Makes a handler stop, or ends the process that it keeps from working.
-async fn give_up(worker: Arc<Worker>, job: u64, answer: oneshot::Receiver<Result<Answer, Error>>) {
-    worker.drop_question(job);
-    let stopped = tokio::time::timeout(LETTING_GO, answer).await;
-    // What is unavailable is a thread that goes on.
-    let is_free = matches!(stopped, Ok(Ok(Ok(_) | Err(Error::Refused(_)))));
-    if !is_free {
-        tracing::warn!(
-            "a handler of the authentication cannot be stopped; its process is replaced"
-        );
-        worker.give_up();
-    }
 }
 
 fn verdict<T: DeserializeOwned>(answer: Result<Answer, Error>) -> Result<T, Refusal> {

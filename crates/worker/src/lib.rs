@@ -5,8 +5,10 @@
 //! Rust graphs, and [`Hosts`] puts several hosts together. Start reading at `supervise` for the life of a process, at
 //! `worker` for what its frames mean, at `protocol` for the frames.
 
+mod aside;
 mod auth;
 mod connection;
+mod encryption;
 mod hosts;
 pub mod native;
 mod options;
@@ -24,6 +26,7 @@ mod worker;
 /// What [`native::NativeHost`] executes, for those who put hosts together.
 pub use agent_server_graph as graph;
 pub use auth::{AuthSettings, CustomAuth};
+pub use encryption::{CustomEncryption, Hooks};
 pub use hosts::Hosts;
 pub use options::{GraphSpec, Options, StoreSpec};
 pub use pool::Pool;

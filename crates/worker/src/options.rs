@@ -38,6 +38,8 @@ pub struct Options {
     pub graphs: Vec<GraphSpec>,
     /// The project's authentication, `path:variable`. A pool with one serves no graphs.
     pub auth: Option<String>,
+    /// The project's encryption, likewise.
+    pub encryption: Option<String>,
     /// Directories to import from, first one first; the root and local dependencies.
     pub import_dirs: Vec<PathBuf>,
     /// Variables for the workers, over those of this process.
@@ -86,6 +88,7 @@ impl Options {
             root,
             graphs,
             auth: None,
+            encryption: None,
             env: vec![],
             python_path: None,
             facts: vec![],

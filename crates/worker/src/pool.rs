@@ -50,7 +50,7 @@ pub(crate) struct Inner {
     pub(crate) stopping: CancellationToken,
 }
 
-/// What became of a project's authentication.
+/// What became of a project's authentication or encryption.
 #[derive(Clone, Default)]
 pub(crate) enum Loading {
     /// Nothing yet.
@@ -120,7 +120,7 @@ impl Inner {
     /// A worker has loaded the graphs, or the authentication.
     pub(crate) fn joined(&self, worker: Arc<Worker>, hello: &Hello) {
         self.workers.lock().push(worker);
-        if let Some(handlers) = &hello.auth {
+        if let Some(handlers) = hello.auth.as_ref().or(hello.encryption.as_ref()) {
             *self.handlers.lock() = Loading::Done(Arc::new(handlers.clone()));
         }
         self.update(|graph| {

@@ -109,6 +109,7 @@ async fn load(
         import_dirs: &import_dirs,
         graphs: options.graphs.iter().map(|spec| (&*spec.graph_id, &*spec.path)).collect(),
         auth: options.auth.as_deref(),
+        encryption: options.encryption.as_deref(),
         facts: &options.facts,
         store: &options.store,
         template,

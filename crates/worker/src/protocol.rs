@@ -12,7 +12,7 @@
 //! | kind | from | header | blobs |
 //! |---|---|---|---|
 //! | `join` 1 | worker | pid, protocol | |
-//! | `hello` 2 | worker | pid, versions, error, graphs `[{graph_id, name, error}]`, can_fork, auth `{parameters, events}` | |
+//! | `hello` 2 | worker | pid, versions, error, graphs `[{graph_id, name, error}]`, can_fork, auth `{parameters, events}`, encryption `{hooks}` | |
 //! | `event` 3 | worker | `[job, name]` | data |
 //! | `put` 4 | worker | job, ns, id, parent, ts, step, source, refs `[[channel, version]]`, blobs `[[channel, version, type]]` | metadata, small part, one per blob |
 //! | `writes` 5 | worker | job, ns, checkpoint, task, path, writes `[[idx, channel, type]]` | status, one per write |
@@ -26,7 +26,7 @@
 //! | `exited` 13 | template | pid, code (negative: signal) | |
 //! | `started` 14 | worker | job, id: null, or that of a request where the order came late | |
 //! | `pong` 15 | worker | | |
-//! | `init` 32 | server | root, python_path, import_dirs, graphs, auth (`path:variable`), facts, store `{ttl, embed}`, template | |
+//! | `init` 32 | server | root, python_path, import_dirs, graphs, auth and encryption (`path:variable`), facts, store `{ttl, embed}`, template | |
 //! | `run` 33 | server | job, sent (seconds since 1970), run_id, attempt, graph, temporary, head, tuple | kwargs, then the tuple's |
 //! | `reply` 34 | server | id, error, tuple or answers | the tuple's, or one per item: its value |
 //! | `cancel` 35 | server | job | |
@@ -37,6 +37,9 @@
 //! | `ping` 40 | server | | |
 //! | `authenticate` 41 | server | job, method, path, query, headers `[[name, value]]` (bytes as Latin-1) | |
 //! | `authorize` 42 | server | job, resource, action | user, value |
+//! | `encrypt` 43 | server | job, parts `[{kind, model, field, context}]`; kind `json` or `blob` | one per part |
+//! | `decrypt` 44 | server | as `encrypt` | one per part |
+//! | `context` 45 | server | job | user, context |
 //!
 //! A *tuple* is `{ns, id, parent, blobs [[channel, version, type]], writes [[task, idx, channel, type]]}` with the blobs
 //! metadata, small part, one per blob, one per write.
@@ -44,6 +47,9 @@
 //! `authenticate` and `authorize` are questions, and go to a process that has loaded the project's authentication instead of
 //! its graphs. The JSON of their `answer` is `{"user": {identity, permissions, fields}}`, `{"filter", "value"}` (each may be
 //! null) or `{"refusal": {status, detail, headers, cause}}`.
+//!
+//! `encrypt`, `decrypt` and `context` go to a process that has loaded the project's encryption. The JSON of their `answer` is
+//! `{"parts": [{data, replacement}]}` (blobs in base64), `{"context"}` or `{"error", "trace"}`.
 
 mod incoming;
 mod outgoing;
@@ -54,8 +60,8 @@ pub(crate) use incoming::{
     AnswerError, Asked, FromWorker, Handlers, Hello, Join, Live, decode, join,
 };
 pub(crate) use outgoing::{
-    Init, ask, authenticate, authorize, cancel, embed, fork, init, kill, let_go, ping, refusal,
-    run, stored, tuple_reply,
+    Init, ask, authenticate, authorize, cancel, context, crypt, embed, fork, init, kill, let_go,
+    ping, refusal, run, stored, tuple_reply,
 };
 
 /// Both sides must have the same.
@@ -92,6 +98,9 @@ pub(crate) mod kind {
     pub(crate) const PING: u8 = 40;
     pub(crate) const AUTHENTICATE: u8 = 41;
     pub(crate) const AUTHORIZE: u8 = 42;
+    pub(crate) const ENCRYPT: u8 = 43;
+    pub(crate) const DECRYPT: u8 = 44;
+    pub(crate) const CONTEXT: u8 = 45;
 }
 
 /// What is wrong with a frame.

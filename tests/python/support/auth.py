@@ -38,7 +38,8 @@ class AuthServer:
     def __init__(self, folder: Path, config: str = "langgraph.json", **more: Any) -> None:
         log = folder / "calls"
         env = {"AUTH_LOG": str(log)} | more.pop("env", {})
-        self.server = Server(folder, env, config=AUTH_PROJECT / config, headers={"x-user": "root"}, **more)
+        headers = more.pop("headers", {"x-user": "root"})
+        self.server = Server(folder, env, config=AUTH_PROJECT / config, headers=headers, **more)
         self.calls = Calls(log)
 
     def client(self, user: str) -> LangGraphClient:

@@ -24,7 +24,7 @@ class Visitor:
         """The node raises a ValueError."""
         self.writer.close()
 
-    async def gone(self, seconds: float = 10) -> None:
+    async def gone(self, seconds: float = 30) -> None:
         """Returns when the node has left: it was let in, was cancelled, or its process died."""
         try:
             async with asyncio.timeout(seconds):

@@ -1,7 +1,7 @@
 //! JSON Web Tokens of one issuer, as identity providers give them to people and programs.
 //!
 //! A request's way: `token` takes the token apart, `keys` finds the public key that it names, the library checks the
-//! signature, `claims` judges what was signed. Public keys come from a file or from the issuer (`remote`).
+//! signature (once for each key, `verified`), `claims` judges what was signed. Public keys come from a file or from the issuer (`remote`).
 //!
 //! Only public-key algorithms exist here. So there is nothing that could be confused: no `none`, and no HMAC whose secret
 //! would be a published key.
@@ -11,6 +11,7 @@ mod fetch;
 mod key_set;
 mod remote;
 mod token;
+mod verified;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -25,6 +26,7 @@ use fetch::Fetch;
 use key_set::{KeySet, VerifyingKey};
 use remote::Remote;
 use token::Token;
+use verified::Verified;
 
 /// What may sign tokens, by the names of RFC 7518.
 pub const ALGORITHMS: [(&str, Algorithm); 9] = [
@@ -82,6 +84,7 @@ pub(crate) struct Jwt {
     algorithms: Vec<Algorithm>,
     claims: Claims,
     clock: Arc<dyn Clock>,
+    verified: Verified,
 }
 
 impl Jwt {
@@ -116,7 +119,8 @@ impl Jwt {
                 remote(options, fetch::From::Configuration(url.map_err(Error::Invalid)?))?
             }
         };
-        Ok(Self { keys, algorithms, claims: options.claims.clone(), clock })
+        let (claims, verified) = (options.claims.clone(), Verified::default());
+        Ok(Self { keys, algorithms, claims, clock, verified })
     }
 
     /// The user whom a token names, or why it does not count.
@@ -126,8 +130,11 @@ impl Jwt {
             .filter(|algorithm| self.algorithms.contains(algorithm))
             .ok_or_else(|| format!("algorithm {:?} is not allowed", brief(&token.header.alg)))?;
         let key = self.key(token.header.kid.as_deref(), algorithm).await?;
-        let signed = crypto::verify(token.signature, token.signed.as_bytes(), &key.key, algorithm);
-        if !signed.is_ok_and(|right| right) {
+        let check = || {
+            let signed = token.signed.as_bytes();
+            crypto::verify(token.signature, signed, &key.key, algorithm).is_ok_and(|right| right)
+        };
+        if !self.verified.or_check(text, &key, check) {
             return Err("the signature is wrong".into());
         }
         self.claims.judge(&token.claims()?, self.clock.now())

@@ -59,6 +59,28 @@ async fn claims_that_are_not_right_are_refused() {
 }
 
 #[tokio::test]
+async fn a_signature_that_was_right_counts_no_longer_than_its_key() {
+    let (signer, other) = (Signer::p256(), Signer::p256());
+    let filed = filed(&[signer.jwk("a")]);
+    let token = signer.token("a", &claims());
+    let write = |jwk: Value| std::fs::write(&filed.file, json!({"keys": [jwk, {}]}).to_string());
+    for _ in 0..2 {
+        assert_eq!(bearer(&filed.builtin, &token).await, Ok(ann()));
+    }
+    // What differs in a single letter is another token.
+    let (first, rest) = token.split_at(token.len() - 20);
+    let changed = format!(
+        "{first}{}",
+        rest.replacen(&rest[..1], if rest.starts_with('A') { "B" } else { "A" }, 1)
+    );
+    assert_eq!(cause(bearer(&filed.builtin, &changed).await), "the signature is wrong");
+    write(other.jwk("a")).unwrap();
+    assert_eq!(cause(bearer(&filed.builtin, &token).await), "the signature is wrong");
+    write(signer.jwk("a")).unwrap();
+    assert_eq!(bearer(&filed.builtin, &token).await, Ok(ann()));
+}
+
+#[tokio::test]
 async fn signatures_are_of_the_key_that_the_token_names() {
     let (signer, other) = (Signer::p256(), Signer::p256());
     let filed = filed(&[signer.jwk("a"), other.jwk("b"), Signer::rsa().jwk("r")]);

@@ -213,6 +213,9 @@ fn after(operation: &Operation) -> String {
     let mut text = format!("{}\nAnswers:\n", request_line(operation));
     let responses = in_document(operation)["responses"].as_object().into_iter().flatten();
     for (status, response) in responses {
+        // What operations share stands elsewhere.
+        let shared = response["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+        let response = shared.and_then(|path| document().pointer(path)).unwrap_or(response);
         let what = response["description"].as_str().unwrap_or_default();
         text += &format!("  {status}  {}\n", what.lines().next().unwrap_or_default());
     }

@@ -13,19 +13,15 @@ use std::io::{self, IsTerminal as _};
 
 use agent_server_api::Operation;
 use agent_server_client::{Client, RawResponse};
-use clap::{ArgAction, ArgMatches, Command, FromArgMatches, arg, value_parser};
+use clap::{ArgAction, ArgMatches, Args as _, Command, FromArgMatches, arg, value_parser};
 use futures::StreamExt as _;
 
 use crate::{
-    env::{self, Env},
     refusal::{Refusal, Result},
+    remote::Remote,
 };
 use output::{Format, Printer};
 
-/// Where a server is looked for when nothing is said: where `agent-server dev` puts it.
-const DEFAULT_URL: &str = "http://127.0.0.1:2024";
-/// Variables that hold the key of a client, as the SDKs read them: the first that is set counts.
-const KEYS: [&str; 3] = ["LANGGRAPH_API_KEY", "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY"];
 const MEDIA_STREAM: &str = "text/event-stream";
 
 /// What `call` takes. Its commands come from the document and not from here.
@@ -56,18 +52,15 @@ impl FromArgMatches for CallArgs {
 
 fn define(command: Command) -> Command {
     let connection = [
-        arg!(--url <URL> "Address of the server")
-            .env("AGENT_SERVER_URL")
-            .default_value(DEFAULT_URL),
-        arg!(--"api-key" <KEY> "Key to send as x-api-key [env: LANGGRAPH_API_KEY or LANGSMITH_API_KEY]"),
         arg!(--header <HEADER> "Header to send, as 'name: value'; may be repeated")
             .action(ArgAction::Append),
         arg!(--output <FORMAT> "How to print answers [default: table at a terminal, else json]")
             .value_parser(value_parser!(Format)),
     ];
     let list = arg!(--list "List the operations");
-    command
-        .args(connection.map(|arg| arg.global(true).help_heading("Connection and output")))
+    Remote::augment_args(command)
+        .args(connection)
+        .mut_args(|arg| arg.global(true).help_heading("Connection and output"))
         .arg(list)
         .help_template("{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}")
         .after_help(list::help())
@@ -162,13 +155,7 @@ fn successes(operation: &Operation) -> impl Iterator<Item = &'static str> + use<
 }
 
 fn client(given: &ArgMatches) -> Result<Client> {
-    let text = |id: &str| given.get_one::<String>(id).map(String::as_str);
-    let env = Env::of_process();
-    let mut builder = Client::builder(text("url").unwrap_or(DEFAULT_URL));
-    let of_env = || KEYS.into_iter().find_map(|name| env.get(name)).map(env::unquoted);
-    if let Some(key) = text("api-key").or_else(of_env) {
-        builder = builder.api_key(key);
-    }
+    let mut builder = Remote::from_arg_matches(given)?.client();
     for header in given.get_many::<String>("header").into_iter().flatten() {
         let Some((name, value)) = header.split_once(':') else {
             return Err(Refusal::usage(format!("--header: '{header}' is not 'name: value'")).into());

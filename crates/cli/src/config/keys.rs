@@ -72,13 +72,8 @@ pub(crate) const SECTIONS: [(&str, &[&str]); 9] = [
 ];
 
 /// Keys of sections that name an object of the project's code, as `./file.py:name` or `module:name`, which is not loaded.
-pub(crate) const OBJECTS: [(&str, &str); 5] = [
-    ("encryption", "path"),
-    ("http", "app"),
-    ("store", "path"),
-    ("checkpointer", "path"),
-    ("priority", "path"),
-];
+pub(crate) const OBJECTS: [(&str, &str); 4] =
+    [("http", "app"), ("store", "path"), ("checkpointer", "path"), ("priority", "path")];
 
 /// Keys that may stand in the object form of a graph.
 pub(crate) const GRAPH: [&str; 2] = ["path", "description"];

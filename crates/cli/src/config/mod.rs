@@ -6,6 +6,7 @@
 pub(crate) mod auth;
 pub(crate) mod cors;
 mod dotenv;
+pub(crate) mod encryption;
 pub(crate) mod file;
 pub(crate) mod http;
 pub(crate) mod keys;
@@ -55,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) log: log::Log,
     /// Who may ask; `None` if the server asks nobody who they are, or the project has a handler of its own.
     pub(crate) auth: Option<agent_server_auth::Options>,
+    /// How what is stored is encrypted.
+    pub(crate) encryption: agent_server_storage_sqlite::Encryption,
     /// Folder of all data, absolute.
     pub(crate) data_dir: PathBuf,
 }
@@ -97,6 +100,7 @@ impl Settings {
             store,
             log: log::Log::resolve(&from, process)?,
             auth: auth::resolve(&from, project, &data_dir)?,
+            encryption: encryption::resolve(&env)?,
             data_dir,
         })
     }

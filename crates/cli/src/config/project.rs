@@ -16,6 +16,8 @@ pub(crate) struct Project {
     pub(crate) graphs: Vec<Graph>,
     /// The project's authentication.
     pub(crate) auth: Option<Auth>,
+    /// The project's encryption of what is stored.
+    pub(crate) encryption: Option<Source>,
     /// Local packages among `dependencies`.
     pub(crate) packages: Vec<PathBuf>,
     /// The other `dependencies`: requirements as pip understands them.
@@ -45,7 +47,9 @@ impl Project {
 
     /// Whether a Python interpreter is needed.
     pub(crate) fn needs_python(&self) -> bool {
-        self.auth.is_some() || self.graphs.iter().any(|graph| graph.source.python_spec().is_some())
+        self.auth.is_some()
+            || self.encryption.is_some()
+            || self.graphs.iter().any(|graph| graph.source.python_spec().is_some())
     }
 
     /// Directories whose modules the graphs may import: the project's own, its local packages, and their `src` folders.

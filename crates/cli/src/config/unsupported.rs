@@ -9,8 +9,6 @@ use crate::{
     refusal::{Refusal, Result},
 };
 
-/// Settings that protect something. Where others can reach the server, ignoring one would expose what it protects.
-const PROTECTING: [(&str, &str); 1] = [("encryption", "path")];
 /// Settings that replace a part of the server, which then would write elsewhere than the user believes.
 const REPLACING: [(&str, &str); 2] = [("store", "path"), ("checkpointer", "path")];
 /// Settings that add something which is then not there.
@@ -33,17 +31,12 @@ const HIDING: [(&str, &str); 7] = [
     ("http", "disable_event_streaming"),
     ("http", "disable_meta"),
 ];
-/// Variables of the same kind: those that protect, and those that choose another storage.
-const VARIABLES: [(&str, bool); 4] = [
-    ("LANGGRAPH_AES_KEY", true),
-    ("DATABASE_URI", false),
-    ("POSTGRES_URI", false),
-    ("MOUNT_PREFIX", false),
-];
+/// Variables of the same kind.
+const VARIABLES: [&str; 3] = ["DATABASE_URI", "POSTGRES_URI", "MOUNT_PREFIX"];
 
 /// Warnings about settings of the project that are not carried out.
 ///
-/// Errors: a refusal for settings that protect or replace something, in production and wherever other machines can reach
+/// Errors: a refusal for settings that replace something, in production and wherever other machines can reach
 /// the server. At a workplace they are warnings, so that the graphs of such a project can be tried.
 pub(crate) fn check(mode: Mode, local: bool, project: &Project, env: &Env) -> Result<Vec<String>> {
     let strict = mode == Mode::Serve || !local;
@@ -62,17 +55,16 @@ pub(crate) fn check(mode: Mode, local: bool, project: &Project, env: &Env) -> Re
         let value = project.sections.get(section).and_then(|section| section.get(key));
         value.is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
     };
-    let kinds = [(&PROTECTING[..], true), (&REPLACING, true), (&ADDING, false), (&HIDING, false)];
+    let kinds = [(&REPLACING[..], true), (&ADDING, false), (&HIDING, false)];
     for (keys, serious) in kinds {
         for &(section, key) in keys.iter().filter(|&&place| is_set(place)) {
             note(format!("{section}.{key} of langgraph.json"), serious)?;
         }
     }
     // Names of an in-memory database are what the upstream tools put there for development.
-    let variables =
-        VARIABLES.iter().filter(|(name, _)| env.get(name).is_some_and(|v| v != ":memory:"));
-    for &(name, serious) in variables {
-        note(format!("variable {name}"), serious)?;
+    let variables = VARIABLES.iter().filter(|name| env.get(name).is_some_and(|v| v != ":memory:"));
+    for name in variables {
+        note(format!("variable {name}"), false)?;
     }
     Ok(warnings)
 }
@@ -88,13 +80,13 @@ mod tests {
     }
 
     #[test]
-    fn protection_that_is_not_there_is_a_warning_only_at_a_workplace() {
-        let project = project(&json!({"encryption": {"path": "./keys.py:keys"}}));
+    fn a_part_that_is_not_replaced_is_a_warning_only_at_a_workplace() {
+        let project = project(&json!({"store": {"path": "./own.py:store"}}));
         let env = Env::default();
         let warnings = check(Mode::Dev, true, &project, &env).unwrap();
         assert_eq!(
             warnings,
-            ["encryption.path of langgraph.json is set, but has no effect in this version"]
+            ["store.path of langgraph.json is set, but has no effect in this version"]
         );
         assert!(check(Mode::Dev, false, &project, &env).is_err());
         assert!(check(Mode::Serve, true, &project, &env).is_err());

@@ -15,11 +15,11 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use serde_json::Value;
 
-use crate::Error;
+use crate::{Error, document::with_responses};
 
 /// Generates the module from the document as written, which need not be lowered.
 pub(crate) fn api(document: &Value) -> Result<String, Error> {
-    let operations = model::operations(document)?;
+    let operations = model::operations(&with_responses(document))?;
     let mut code = prelude();
     code.extend(table::table(&operations));
     code.extend(traits::traits(&operations));

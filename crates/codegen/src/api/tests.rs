@@ -102,6 +102,21 @@ fn answers_become_variants_and_common_errors_do_not() {
 }
 
 #[test]
+fn shared_responses_stand_where_they_are_referred_to() {
+    let mut document = document(list_runs());
+    let operation = &mut document["paths"]["/threads/{thread_id}/runs"]["get"];
+    operation["responses"]["401"] = json!({ "$ref": "#/components/responses/Unauthenticated" });
+    let body = json!({ "schema": { "$ref": "#/components/schemas/ErrorResponse" } });
+    document["components"]["responses"] = json!({ "Unauthenticated": {
+        "description": "Who are you?", "content": { "application/json": body } } });
+    let code = api(&document).unwrap().replace([' ', '\n'], "");
+    assert!(code.contains(
+        "ResponseSpec{status:401u16,media_type:Some(\"application/json\"),\
+         schema:ResponseSchema::Component(\"ErrorResponse\"),headers:&[],failure:true,}"
+    ));
+}
+
+#[test]
 fn other_media_types_and_statuses_are_variants_of_their_own() {
     let mut operation = list_runs();
     operation["responses"] = json!({

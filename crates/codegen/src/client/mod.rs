@@ -11,7 +11,7 @@ use schemars::schema::{InstanceType, SchemaObject};
 use serde_json::Value;
 use syn::File;
 
-use crate::{Error, lower};
+use crate::{Error, document::with_responses, lower};
 
 /// Generates the module.
 ///
@@ -19,6 +19,7 @@ use crate::{Error, lower};
 /// See [`lower::lower`]; or progenitor refuses the lowered document.
 pub fn generate(document: &Value) -> Result<String, Error> {
     let lowered = lower::lower(document)?;
+    let document = &with_responses(document);
     let mut file = progenitor(&lowered.document)?;
     polish::polish(&mut file, &lowered)?;
     let facade: File = syn::parse2(facade::facade(&file, document)?)

@@ -18,7 +18,7 @@ mod wording;
 
 use serde_json::Value;
 
-use crate::Error;
+use crate::{Error, document::with_responses};
 
 /// The files of `crates/conformance/tests/generated/`: name and text.
 ///
@@ -26,7 +26,7 @@ use crate::Error;
 /// An operation has no name or no example, or a schema cannot be compiled.
 pub fn conformance(document: &Value) -> Result<Vec<(String, String)>, Error> {
     let mut tags: Vec<(String, Vec<operation::Cases>)> = Vec::new();
-    for cases in operation::all(document)? {
+    for cases in operation::all(&with_responses(document))? {
         match tags.iter_mut().find(|(tag, _)| *tag == cases.tag) {
             Some((_, list)) => list.push(cases),
             None => tags.push((cases.tag.clone(), vec![cases])),

@@ -108,11 +108,17 @@ fn documented(name: &str, responses: &Value) -> Result<Vec<u16>, Error> {
         .collect()
 }
 
-/// The statuses that mean success; all of them for operations that only exist to refuse.
+/// Refusals of who asks, whatever it is: no request of somebody else brings them about.
+const OF_CALLERS: [u16; 2] = [401, 403];
+
+/// The statuses that mean success; for operations that only exist to refuse, all that answer the request itself.
 fn successes(responses: &Value, statuses: &[u16]) -> Vec<u16> {
     let good = |status: &u16| *status < 300 && responses[status.to_string()]["x-failure"] != true;
     let good: Vec<_> = statuses.iter().copied().filter(good).collect();
-    if good.is_empty() { statuses.to_vec() } else { good }
+    match good.is_empty() {
+        true => statuses.iter().copied().filter(|status| !OF_CALLERS.contains(status)).collect(),
+        false => good,
+    }
 }
 
 /// The statuses for which no case stands: several in one expectation leave open which one comes.

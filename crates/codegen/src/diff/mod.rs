@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
-use crate::document::{Operation, entries, operations, text};
+use crate::document::{Operation, entries, operations, text, with_responses};
 
 /// What a change means for a client of the older document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,7 @@ impl fmt::Display for Report {
 
 /// Compares two documents.
 pub(crate) fn diff(old: &Value, new: &Value) -> Report {
+    let (old, new) = (&with_responses(old), &with_responses(new));
     let mut report = Report::default();
     let mut schemas = schema::Comparison::new(old, new);
     let by_line = |document| {

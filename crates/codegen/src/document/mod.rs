@@ -106,6 +106,28 @@ pub(crate) fn is_success(status: &str, response: &Value) -> bool {
     status.starts_with('2') && response["x-failure"] != true
 }
 
+/// The document with the responses that operations share (`#/components/responses/…`) in the place of every reference to
+/// one, so that nobody behind has to follow it.
+pub(crate) fn with_responses(document: &Value) -> Value {
+    let mut document = document.clone();
+    let shared = document["components"]["responses"].clone();
+    let items = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    for operation in items.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
+        for response in responses.into_iter().flat_map(Map::values_mut) {
+            if let Some(name) = response_name(response) {
+                *response = shared[name].clone();
+            }
+        }
+    }
+    document
+}
+
+/// Name of the shared response that a response refers to.
+pub(crate) fn response_name(response: &Value) -> Option<&str> {
+    response.get("$ref")?.as_str()?.strip_prefix("#/components/responses/")
+}
+
 /// The operations in the order of the document.
 pub(crate) fn operations(document: &Value) -> impl Iterator<Item = Operation<'_>> {
     entries(&document["paths"]).flat_map(|(path, item)| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Operation, entries, operations, ref_name, text};
+use super::{Operation, entries, operations, ref_name, response_name, text};
 use crate::{Error, api, client, lower};
 
 /// Collects everything that is wrong.
@@ -24,6 +24,11 @@ pub(super) fn validate(document: &Value) -> Vec<Error> {
     }
     for (name, component) in entries(&document["components"]["schemas"]) {
         described(component, name, &mut problems);
+    }
+    for (name, response) in entries(&document["components"]["responses"]) {
+        if text(&response["description"]).is_empty() {
+            problems.add(&format!("components.responses.{name}"), "no description");
+        }
     }
     #[cfg(feature = "conformance")]
     schemas::check(document, &mut problems);
@@ -48,7 +53,7 @@ impl Problems {
 fn references(value: &Value, place: &str, document: &Value, problems: &mut Problems) {
     if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
         let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
-        if target.is_none() || ref_name(value).is_none() {
+        if target.is_none() || ref_name(value).or(response_name(value)).is_none() {
             problems.add(place, format!("{reference} is not a component of this document"));
         }
     }
@@ -166,6 +171,9 @@ mod schemas {
             if let Err(error) = compile(&schema, document) {
                 problems.add(&format!("components.schemas.{name}"), error);
             }
+        }
+        for (name, response) in entries(&document["components"]["responses"]) {
+            examples(response, &format!("components.responses.{name}"), document, problems);
         }
         for operation in operations(document) {
             let place = operation.place();

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Error,
-    document::{entries, operations, ref_name},
+    document::{entries, operations, ref_name, with_responses},
     names,
 };
 
@@ -50,6 +50,7 @@ pub struct Field {
 /// # Errors
 /// Names the place that no rule covers.
 pub fn lower(document: &Value) -> Result<Lowered, Error> {
+    let document = &with_responses(document);
     let components = document["components"]["schemas"]
         .as_object()
         .ok_or_else(|| Error::new("the document has no components.schemas"))?;

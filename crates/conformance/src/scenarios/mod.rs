@@ -1,7 +1,8 @@
 //! Documented answers that a single request cannot bring about, by hand: a duplicate, a busy thread, a full disk.
 //!
 //! [`TABLE`] has an entry for every status that the generated files leave to it, and no other; a test compares them. An
-//! entry says by which [`Means`] the answer comes about. Operations that are not implemented have none yet.
+//! entry says by which [`Means`] the answer comes about. Operations that are not implemented have none yet. What refuses
+//! callers ([`OF_CALLERS`]) is alike for all operations and has none either.
 
 mod stories;
 
@@ -29,6 +30,8 @@ pub(crate) enum Means {
     LargeBody,
     /// The plain request, while nothing can be written.
     FullDisk,
+    /// The plain request, of somebody whom a server that authenticates does not know, or who may do nothing.
+    Stranger,
     /// A client cannot bring it about; why.
     Unreachable(&'static str),
 }
@@ -151,6 +154,7 @@ pub(crate) const TABLE: &[Scenario] = &[
         Means::Unreachable("only the project can let agents name what it does not allow"),
     ),
     entry(&["get_agent_card", "get_well_known_agent_card"], 400, story!(card_of_no_id)),
+    entry(&["send_thread_command", "stream_thread_events"], 400, story!(no_message)),
     entry(&["create_cron", "create_thread_cron"], 400, story!(cron_that_never_fires)),
     entry(&["create_cron"], 404, story!(cron_of_unknown_assistant)),
     entry(&["patch_cron"], 400, story!(patch_of_nothing)),
@@ -197,6 +201,8 @@ pub(crate) const TABLE: &[Scenario] = &[
             "wait_stateless_run",
             "create_run_batch",
             "cancel_runs",
+            "send_thread_command",
+            "stream_thread_events",
             "post_mcp",
             "post_a2a",
             "create_cron",
@@ -250,8 +256,14 @@ const fn entry(operations: &'static [&'static str], status: u16, means: Means) -
     Scenario { operations, status, means }
 }
 
+/// Statuses that refuse who asks, whatever it is.
+pub(crate) const OF_CALLERS: [u16; 2] = [401, 403];
+
 /// The means of an operation's status.
 pub(crate) fn find(operation: &str, status: u16) -> Option<Means> {
+    if OF_CALLERS.contains(&status) {
+        return Some(Means::Stranger);
+    }
     let has = |entry: &&Scenario| entry.status == status && entry.operations.contains(&operation);
     TABLE.iter().find(has).map(|entry| entry.means)
 }

@@ -10,6 +10,7 @@ use crate::{
     cases::Expect,
     not_implemented,
     request::{Payload, Request},
+    scenarios::OF_CALLERS,
 };
 
 /// What a case expects.
@@ -30,7 +31,10 @@ impl Expected {
             Expect::OneOf(expected) => {
                 ensure!(expected.contains(&status), "expected one of the statuses {expected:?}");
             }
-            Expect::Documented(_) => ensure!(status < 500, "expected anything but a failure"),
+            Expect::Documented(_) => {
+                ensure!(status < 500, "expected anything but a failure");
+                ensure!(!OF_CALLERS.contains(&status), "expected to be let in");
+            }
         }
         if let Some(expected) = &self.detail {
             let detail = answer.detail().context("the answer has no detail")?;

@@ -8,7 +8,7 @@ use super::{Options, Suite, build, entry, exchange::Expected, find, scenario};
 use crate::{
     cases::{self, Expect},
     fixtures::Fixtures,
-    launch::{Disk, Graphs, Server},
+    launch::{Graphs, Server, Special},
     report::{Entry, Report},
     request::Request,
     scenarios::{self, Means},
@@ -34,7 +34,7 @@ pub(super) async fn entries(options: &Options) -> Result<Vec<Entry>> {
     let wanted = wanted(options, &all)?;
     let (Some(binary), false) = (&options.binary, wanted.is_empty()) else { return Ok(Vec::new()) };
     let graphs = options.graphs.as_ref().unwrap_or(&Graphs::Demo);
-    let server = Server::start_on(binary, graphs, Disk::Small).await?;
+    let server = Server::start_as(binary, graphs, Special::SmallDisk).await?;
     let session = Session::open(server.url(), options, Some(&server)).await?;
     // Everything that requests name must be there before nothing can be made.
     let mut prepared = Vec::new();

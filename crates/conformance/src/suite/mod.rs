@@ -1,10 +1,12 @@
-//! One pass over everything: generated cases, scenarios, hostile bodies, behaviour, and a second server on a full disk.
+//! One pass over everything: generated cases, scenarios, hostile bodies, behaviour, then a server on a full disk and one
+//! that asks who one is.
 
 mod build;
 mod exchange;
 mod full_disk;
 mod generated;
 mod scenario;
+mod strangers;
 
 use std::{
     io::{self, Write as _},
@@ -20,6 +22,7 @@ use crate::{
     launch::{Graphs, Server},
     report::{Entry, Outcome, Report},
     session::Session,
+    statuses::Statuses,
 };
 
 /// What to judge.
@@ -39,6 +42,8 @@ pub struct Options {
     pub graphs: Option<Graphs>,
     /// Whether it is a failure that the server lacks a graph which a scenario needs.
     pub complete: bool,
+    /// What all servers of a pass have answered; filled by the pass.
+    pub statuses: Statuses,
 }
 
 /// Judges a server.
@@ -64,7 +69,9 @@ pub async fn judge(options: &Options) -> Result<Report> {
     if let Some(server) = server {
         server.stop().await?;
         report.entries.extend(full_disk::entries(options).await?);
+        report.entries.extend(strangers::entries(options).await?);
     }
+    report.statuses = options.statuses.clone();
     report.took = started.elapsed();
     Ok(report)
 }

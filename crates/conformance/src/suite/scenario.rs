@@ -45,8 +45,11 @@ impl Suite<'_> {
         match scenarios::find(operation.name, status) {
             None => self.skip(operation, &name, "there is no scenario for it yet"),
             Some(Means::Unreachable(why)) => self.skip(operation, &name, why),
-            // For that there is a server of its own.
-            Some(Means::FullDisk) if self.options.url.is_none() => {}
+            // For each of these there is a server of its own.
+            Some(Means::FullDisk | Means::Stranger) if self.options.url.is_none() => {}
+            Some(Means::Stranger) => {
+                self.skip(operation, &name, "only a server that the suite starts asks who one is");
+            }
             Some(Means::FullDisk) => {
                 self.skip(
                     operation,

@@ -5,12 +5,14 @@
 
 mod a2a;
 mod assistants;
+mod crons;
 mod helpers;
 mod mcp;
 mod odd_values;
 mod run_streams;
 mod stateless_runs;
 mod store;
+mod streaming;
 mod system;
 mod thread_runs;
 mod thread_state;
@@ -43,10 +45,12 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Behaviour> {
         run_streams::CASES,
         stateless_runs::CASES,
         webhooks::CASES,
+        crons::CASES,
         store::CASES,
         odd_values::CASES,
         mcp::CASES,
         a2a::CASES,
+        streaming::CASES,
     ]
     .into_iter()
     .flatten()

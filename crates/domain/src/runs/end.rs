@@ -224,7 +224,7 @@ impl Domain {
             let end = End { lease, vanishes, verdict, ops, newest, live, events, outbox, now };
             let committed = self.storage().write(move |tx| end.commit(tx)).await;
             if let (Ok(true), Some(log)) = (&committed, kept) {
-                log.saved(count);
+                self.0.streams.saved(log, count, self.now());
             }
             if let Ok(true) = committed {
                 match status {

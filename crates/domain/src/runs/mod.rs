@@ -16,6 +16,7 @@ mod end;
 pub mod kwargs;
 mod once;
 mod plan;
+mod question;
 pub mod result;
 mod row;
 mod sink;

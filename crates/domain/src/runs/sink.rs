@@ -26,6 +26,9 @@ use crate::{
     stream::Save,
 };
 
+/// The longest save delay of events that somebody waits for.
+const AWAITED_DELAY: Duration = Duration::from_millis(4);
+
 /// What a thread's row shows of a checkpoint.
 pub(super) struct Rendered {
     pub(super) checkpoint_id: String,
@@ -185,7 +188,13 @@ impl Domain {
         let Some(buffer) = self.0.buffers.get(lease) else { return };
         match self.0.streams.push(lease.run_id, self.now(), event) {
             Save::No => {}
-            Save::Soon => self.save_later(lease, buffer, self.save_delay()),
+            Save::Soon => {
+                // Who is given only what is stored had better not wait long for it.
+                let is_awaited = self.0.streams.is_kept_followed(lease.thread_id);
+                let delay = self.save_delay();
+                let delay = if is_awaited { delay.min(AWAITED_DELAY) } else { delay };
+                self.save_later(lease, buffer, delay);
+            }
             Save::Now => self.save_later(lease, buffer, Duration::ZERO),
         }
     }
@@ -242,7 +251,7 @@ impl Domain {
             // Events stay in the log until a save succeeds; saver operations have left the buffer.
             (Err(_), _) if only_events => {}
             (Err(error), _) => buffer.gathered.lock().broken = Some(error.to_string()),
-            (Ok(()), Some(log)) => log.saved(count),
+            (Ok(()), Some(log)) => self.0.streams.saved(log, count, self.now()),
             (Ok(()), None) => {}
         }
         saved

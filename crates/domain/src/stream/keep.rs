@@ -57,6 +57,24 @@ impl Domain {
         Ok(self.listener(log, from, Some(self.archive())))
     }
 
+    /// Follows what is kept of a thread: the stored events of all its runs, from the first on, and those to come as soon as
+    /// they are stored. What was given is there again for whoever comes later, whatever happens to the server. Of a thread
+    /// that is not there, or that the caller may not read, nothing is given until it is and he may.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn follow_kept(&self, caller: &Caller, thread: ThreadId) -> Result<Listener> {
+        let log = self.0.streams.open_kept(thread);
+        // What was sent before the log was there is read from storage.
+        for run in self.0.streams.of_thread(thread) {
+            if run.is_resumable() {
+                self.save_events(&run).await?;
+            }
+        }
+        let listener = self.listener(log, From::Start, Some(self.archive()));
+        Ok(listener.for_reader(caller.threads.clone()))
+    }
+
     /// Saves what a resumable run has sent and what is not saved yet.
     pub(crate) async fn save_events(&self, log: &Log) -> Result<()> {
         let _order = log.saving().await;
@@ -64,7 +82,7 @@ impl Domain {
         let (run_id, count) = (log.run_id(), events.len());
         let Some(run_id) = run_id.filter(|_| count > 0) else { return Ok(()) };
         self.storage().write(move |tx| tx.append_events(run_id, &events)).await?;
-        log.saved(count);
+        self.0.streams.saved(log, count, self.now());
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use agent_server_storage::{
     Cost, Scope, Storage, Timestamp,
     events::{EventId, Filter},
+    threads::Columns,
 };
 
 use super::{
@@ -27,6 +28,17 @@ pub enum From {
     After(EventId),
 }
 
+/// What a listener found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Some events, which were given.
+    Given,
+    /// Nothing that was not given already; more may come.
+    CaughtUp,
+    /// Nothing, and nothing will come.
+    Over,
+}
+
 /// Where the events are that memory does not hold.
 pub(super) struct Archive {
     pub(super) storage: Arc<dyn Storage>,
@@ -40,6 +52,8 @@ pub struct Listener {
     /// The last event that was given.
     position: EventId,
     archive: Option<Archive>,
+    /// Whose thread it has to be before anything is given; `None` once that is known.
+    reader: Option<Scope>,
     clock: Arc<dyn Clock>,
 }
 
@@ -57,7 +71,12 @@ impl Listener {
             // One that was never given out must not hide what comes.
             From::After(id) => id.min(last),
         };
-        Self { log, position, archive, clock }
+        Self { log, position, archive, reader: None, clock }
+    }
+
+    /// Gives nothing before the thread is there and this reader may see it.
+    pub(super) fn for_reader(self, reader: Scope) -> Self {
+        Self { reader: Some(reader), ..self }
     }
 
     /// Whether events carry ids on the wire: those of resumable runs and those of threads do.
@@ -71,32 +90,66 @@ impl Listener {
     /// # Errors
     /// Stored events could not be read.
     pub async fn next(&mut self, into: &mut Vec<Logged>) -> Result<bool> {
-        let known = into.len();
         loop {
-            let changed = self.log.changed.notified();
+            let log = Arc::clone(&self.log);
+            let changed = log.changed.notified();
             tokio::pin!(changed);
             // Registered before looking, so that no event between the look and the wait is missed.
             changed.as_mut().enable();
+            match self.look(into).await? {
+                Step::Given => return Ok(true),
+                Step::Over => return Ok(false),
+                Step::CaughtUp => changed.await,
+            }
+        }
+    }
+
+    /// The same without waiting for events to come. Cancel-safe, too.
+    ///
+    /// # Errors
+    /// Stored events could not be read.
+    pub async fn look(&mut self, into: &mut Vec<Logged>) -> Result<Step> {
+        if let Some(reader) = &self.reader {
+            if !self.is_visible_to(reader.clone()).await? {
+                return Ok(if self.log.is_closed() { Step::Over } else { Step::CaughtUp });
+            }
+            self.reader = None;
+        }
+        let known = into.len();
+        loop {
             match self.log.look(&mut self.position, into, self.archive.is_some()) {
                 Look::Given => {
                     if let Some(oldest) = into.get(known) {
                         measure::given(oldest.id, self.clock.now());
                     }
-                    return Ok(true);
+                    return Ok(Step::Given);
                 }
-                Look::Over => return Ok(false),
-                Look::Nothing => changed.await,
+                Look::Over => return Ok(Step::Over),
+                Look::Nothing => return Ok(Step::CaughtUp),
                 Look::Behind(floor) => {
                     let page = self.stored(floor).await?;
                     let last = page.last().map(|logged| logged.id);
                     self.position = last.unwrap_or(floor);
                     if last.is_some() {
                         into.extend(page);
-                        return Ok(true);
+                        return Ok(Step::Given);
                     }
                 }
             }
         }
+    }
+
+    /// Whether the thread is there for a reader.
+    async fn is_visible_to(&self, reader: Scope) -> Result<bool> {
+        let Some(archive) = &self.archive else { return Ok(false) };
+        let thread = self.log.thread_id;
+        archive
+            .storage
+            .read(Cost::Point, move |tx| {
+                let header = tx.get_thread(&reader, thread, Columns::Header)?;
+                Ok::<_, Error>(header.is_some())
+            })
+            .await
     }
 
     /// The next stored events, up to `until`.

@@ -17,8 +17,10 @@ const SAVE_AT_BYTES: usize = 1 << 20;
 /// An event with its place in the log.
 #[derive(Clone, Debug)]
 pub struct Logged {
-    /// Where it stands.
+    /// Where it stands in what is listened to.
     pub id: EventId,
+    /// The run whose event it is, if it is one of a run, with the id that it has there for good.
+    pub of_run: Option<(RunId, EventId)>,
     /// The event.
     pub event: Event,
     /// Whether only listeners of the thread get it, not those of the run.
@@ -36,9 +38,10 @@ impl Logged {
         }
     }
 
-    pub(super) fn read(stored: StoredEvent) -> Self {
+    pub(super) fn read((run, stored): (RunId, StoredEvent)) -> Self {
         let event = Event { name: stored.name, data: stored.data };
-        Self { id: stored.id, event, thread_only: stored.thread_only }
+        let of_run = Some((run, stored.id));
+        Self { id: stored.id, of_run, event, thread_only: stored.thread_only }
     }
 }
 
@@ -100,6 +103,8 @@ pub(crate) struct Log {
     pub(super) subject: Subject,
     /// Whether events are stored.
     resumable: bool,
+    /// The newest event from before the log.
+    begins_after: EventId,
     limit: usize,
     state: Mutex<State>,
     /// Held while events are taken and saved, so that they reach storage in their order.
@@ -131,6 +136,7 @@ impl Log {
             thread_id,
             subject,
             resumable,
+            begins_after: floor,
             limit,
             state: Mutex::new(state),
             saving: tokio::sync::Mutex::default(),
@@ -177,6 +183,9 @@ impl Log {
         }
         if logged.id <= state.last() {
             logged.id = next();
+        }
+        if let Subject::Run(run) = self.subject {
+            logged.of_run = Some((run, logged.id));
         }
         let size = logged.event.data.len();
         state.bytes += size;
@@ -230,15 +239,42 @@ impl Log {
         state.events.range(saved..).map(Logged::stored).collect()
     }
 
-    /// The oldest `count` of what was unsaved is stored.
-    pub(crate) fn saved(&self, count: usize) {
+    /// The oldest `count` of what was unsaved is stored: these are returned.
+    pub(super) fn saved(&self, count: usize) -> Vec<Logged> {
         let mut state = self.state.lock();
         let first = state.events.len() - state.unsaved;
-        let bytes: usize =
-            state.events.range(first..first + count).map(|logged| logged.event.data.len()).sum();
+        let saved: Vec<_> = state.events.range(first..first + count).cloned().collect();
+        let bytes: usize = saved.iter().map(|logged| logged.event.data.len()).sum();
         state.unsaved -= count;
         state.unsaved_bytes -= bytes;
         self.trim(&mut state);
+        saved
+    }
+
+    /// Adds events that are stored by now, but for those from before the log was made: whoever listens reads those in
+    /// storage.
+    pub(super) fn keep(&self, events: Vec<Logged>, mut next: impl FnMut() -> EventId) {
+        let _order = self.order.lock();
+        for logged in events {
+            if logged.of_run.is_some_and(|(_, id)| id > self.begins_after) {
+                self.push(logged, true, &mut next);
+            }
+        }
+    }
+
+    /// Whether an event in memory asks a question.
+    pub(crate) fn asks(&self) -> bool {
+        let state = self.state.lock();
+        state.events.iter().any(|logged| {
+            let (name, data) = (&logged.event.name, &logged.event.data);
+            (name.starts_with("values") || name.starts_with("updates"))
+                && std::str::from_utf8(data).is_ok_and(|text| text.contains(r#""__interrupt__""#))
+        })
+    }
+
+    /// Whether nothing comes any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.lock().closed
     }
 
     /// Nothing comes any more.

@@ -10,6 +10,7 @@
 mod keep;
 mod listener;
 mod log;
+mod sender;
 #[cfg(test)]
 mod tests;
 
@@ -24,10 +25,11 @@ use parking_lot::{Mutex, RwLock};
 use crate::ports::Event;
 
 pub use agent_server_storage::events::EventId;
-pub use listener::{From, Listener};
+pub use listener::{From, Listener, Step};
 pub use log::Logged;
 use log::Subject;
 pub(crate) use log::{Log, Save};
+pub use sender::Sender;
 
 /// Reads what a client sends as `Last-Event-ID`: `<ms>`, `<ms>-<seq>` or `<ms>-*`; `-`, `-1` and `0` mean "from the
 /// beginning". `None` for text that is no id.
@@ -54,6 +56,8 @@ pub(crate) struct Streams {
     logs: Mutex<HashMap<RunId, Arc<Log>>>,
     /// Kept by their listeners.
     threads: RwLock<HashMap<ThreadId, Weak<Log>>>,
+    /// The same for those who get only what is stored, as soon as it is.
+    kept: RwLock<HashMap<ThreadId, Weak<Log>>>,
 }
 
 impl Streams {
@@ -63,6 +67,7 @@ impl Streams {
             last: Mutex::new(EventId::MIN),
             logs: Mutex::default(),
             threads: RwLock::default(),
+            kept: RwLock::default(),
         }
     }
 
@@ -116,39 +121,55 @@ impl Streams {
     /// so it is dropped.
     pub(crate) fn push(&self, run_id: RunId, now: Timestamp, event: Event) -> Save {
         let Some(log) = self.find(run_id) else { return Save::No };
-        let logged = Logged { id: EventId::MIN, event, thread_only: false };
+        let logged = Logged { id: EventId::MIN, of_run: None, event, thread_only: false };
         self.add(&log, logged, false, now);
         if log.is_resumable() { log.ask() } else { Save::No }
     }
 
     /// Gives an event its id, so that it can be stored before anybody sees it.
     pub(crate) fn stamp(&self, now: Timestamp, event: Event, thread_only: bool) -> Logged {
-        Logged { id: self.next_id(now), event, thread_only }
+        Logged { id: self.next_id(now), of_run: None, event, thread_only }
     }
 
-    /// Adds events that are stored already.
+    /// Adds events that are stored already, if the run is one whose events are.
     pub(crate) fn publish(&self, log: &Log, events: Vec<Logged>, now: Timestamp) {
-        for logged in events {
-            self.add(log, logged, true, now);
+        let added = events.into_iter().filter_map(|logged| self.add(log, logged, true, now));
+        let added: Vec<_> = added.collect();
+        if log.is_resumable() {
+            self.tell_kept(log.thread_id, added, now);
         }
     }
 
-    fn add(&self, log: &Log, logged: Logged, is_saved: bool, now: Timestamp) {
+    /// The oldest `count` of what was unsaved in a log is stored.
+    pub(crate) fn saved(&self, log: &Log, count: usize, now: Timestamp) {
+        let saved = log.saved(count);
+        self.tell_kept(log.thread_id, saved, now);
+    }
+
+    fn tell_kept(&self, thread_id: ThreadId, events: Vec<Logged>, now: Timestamp) {
+        let kept = self.kept.read().get(&thread_id).and_then(Weak::upgrade);
+        if let Some(kept) = kept {
+            kept.keep(events, || self.next_id(now));
+        }
+    }
+
+    fn add(&self, log: &Log, logged: Logged, is_saved: bool, now: Timestamp) -> Option<Logged> {
         let threads = self.threads.read();
         let thread = threads.get(&log.thread_id).and_then(Weak::upgrade);
         let _order = thread.as_ref().map(|thread| thread.order.lock());
-        let added = log.push(logged, is_saved, || self.next_id(now));
-        if let (Some(logged), Some(thread)) = (added, &thread) {
+        let added = log.push(logged, is_saved, || self.next_id(now))?;
+        if let Some(thread) = &thread {
             // It keeps its id, unless another run of the thread began while its end was being stored.
-            thread.push(logged, true, || self.next_id(now));
+            thread.push(added.clone(), true, || self.next_id(now));
         }
+        Some(added)
     }
 
     /// Adds an event that belongs to the thread alone.
     pub(crate) fn push_thread(&self, thread_id: ThreadId, now: Timestamp, event: Event) {
         if let Some(thread) = self.find_thread(thread_id) {
             let _order = thread.order.lock();
-            let logged = Logged { id: EventId::MIN, event, thread_only: true };
+            let logged = Logged { id: EventId::MIN, of_run: None, event, thread_only: true };
             thread.push(logged, true, || self.next_id(now));
         }
     }
@@ -158,7 +179,7 @@ impl Streams {
         match self.find(run_id) {
             Some(log) => {
                 let event = done(run_id);
-                let logged = Logged { id: EventId::MIN, event, thread_only: true };
+                let logged = Logged { id: EventId::MIN, of_run: None, event, thread_only: true };
                 self.add(&log, logged, false, now);
             }
             None => self.push_thread(thread_id, now, done(run_id)),
@@ -186,7 +207,20 @@ impl Streams {
 
     /// The log of a thread, made if nobody follows the thread yet.
     fn open_thread(&self, thread_id: ThreadId) -> Arc<Log> {
-        let mut threads = self.threads.write();
+        self.open_in(&self.threads, thread_id)
+    }
+
+    /// The log of what a thread has stored, made if nobody follows that yet.
+    fn open_kept(&self, thread_id: ThreadId) -> Arc<Log> {
+        self.open_in(&self.kept, thread_id)
+    }
+
+    fn open_in(
+        &self,
+        threads: &RwLock<HashMap<ThreadId, Weak<Log>>>,
+        thread_id: ThreadId,
+    ) -> Arc<Log> {
+        let mut threads = threads.write();
         if let Some(log) = threads.get(&thread_id).and_then(Weak::upgrade) {
             return log;
         }
@@ -196,6 +230,11 @@ impl Streams {
         let log = Arc::new(Log::new(thread_id, Subject::Thread, false, floor, self.limit));
         threads.insert(thread_id, Arc::downgrade(&log));
         log
+    }
+
+    /// Whether somebody waits for the thread's events to be stored.
+    pub(crate) fn is_kept_followed(&self, thread_id: ThreadId) -> bool {
+        self.kept.read().get(&thread_id).is_some_and(|log| log.strong_count() > 0)
     }
 
     /// Whether somebody follows the thread.
@@ -215,8 +254,11 @@ impl Streams {
 
     /// Ends the stream of a thread that is gone.
     pub(crate) fn close_thread(&self, thread_id: ThreadId) {
-        if let Some(log) = self.find_thread(thread_id) {
-            log.close();
+        for logs in [&self.threads, &self.kept] {
+            // Taken out: a thread with the same id that is made later is another one.
+            if let Some(log) = logs.write().remove(&thread_id).and_then(|log| log.upgrade()) {
+                log.close();
+            }
         }
     }
 }

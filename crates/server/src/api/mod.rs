@@ -27,6 +27,8 @@ use http::HeaderName;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+pub(crate) use streaming::websocket;
+
 use crate::{
     Options,
     auth::{Access, allowed, readable},

@@ -61,6 +61,11 @@ struct Identity {
     authorizer: Option<Arc<dyn Authorizer>>,
 }
 
+/// Who sends a request, if that is known.
+pub(crate) fn user_of(request: &Request) -> Option<Arc<User>> {
+    request.extensions().get::<Identity>()?.user.clone()
+}
+
 /// Authenticates requests to protected paths.
 pub(crate) async fn authenticate(
     State(auth): State<Auth>,

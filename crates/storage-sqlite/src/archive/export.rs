@@ -12,12 +12,19 @@ use agent_server_storage::{
     idempotency,
     store::Vector,
 };
-use rusqlite::{Params, Row, params};
+use rusqlite::{Params, params};
 use uuid::Uuid;
 
 use crate::{
-    assistants, checkpoints, checkpoints::Refs, codec::Fields, crons, events, runs, store,
-    threads::full, tx::Tx, vector, webhooks,
+    assistants, checkpoints,
+    checkpoints::Refs,
+    codec::Fields,
+    crons,
+    error::SqlResult,
+    events, runs, store,
+    threads::full,
+    tx::{Row, Tx},
+    vector, webhooks,
 };
 
 /// Whether more is wanted.
@@ -199,7 +206,8 @@ impl Tx<'_> {
              WHERE thread_key = ?1 ORDER BY ns, checkpoint_id, task_id, run_id",
             [owner.key],
             |row| {
-                let fields = Fields::new("task_before", row);
+                // A copy is read as what it was.
+                let fields = Fields::new("task", row);
                 let (checkpoint_id, ns, task_id) =
                     (fields.text(0)?, fields.text(1)?, fields.text(2)?);
                 let run_id = RunId(fields.uuid(3)?);
@@ -343,7 +351,9 @@ impl Tx<'_> {
 
 fn item_vector(row: &Row<'_>) -> Result<Vector> {
     let fields = Fields::new("item_vector", row);
-    let bytes: Vec<u8> = fields.get(1)?;
-    let numbers = vector::unpack(&bytes).ok_or_else(|| fields.damaged(1, "no list of numbers"))?;
+    let opened = row.vault().open("item_vector", row.get_ref(1).sql()?);
+    let opened = opened.map_err(|why| fields.damaged(1, why))?;
+    let numbers = opened.value().as_blob().ok().and_then(vector::unpack);
+    let numbers = numbers.ok_or_else(|| fields.damaged(1, "no list of numbers"))?;
     Ok(Vector { path: fields.text(0)?, numbers })
 }

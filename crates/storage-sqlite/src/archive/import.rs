@@ -17,14 +17,7 @@ use agent_server_storage::{
 };
 use rusqlite::params;
 
-use crate::{
-    codec::{map_text, micros},
-    error::SqlResult,
-    namespace::encode,
-    tx::Tx,
-    vector,
-    zip::{pack_bytes, pack_json},
-};
+use crate::{codec::micros, error::SqlResult, namespace::encode, tx::Tx, vector, zip::Json};
 
 const ALL: &Scope = &Scope::server();
 
@@ -116,8 +109,8 @@ impl Tx<'_> {
                 micros(thread.updated_at),
                 micros(thread.state_updated_at),
                 thread.status.as_str(),
-                map_text(&thread.metadata),
-                map_text(&thread.config),
+                self.metadata_text(&thread.metadata),
+                self.small_text("thread", &thread.config),
                 thread.ttl.map(|ttl| ttl.strategy.as_str()),
                 thread.ttl.map(|ttl| ttl.micros),
             ],
@@ -136,6 +129,9 @@ impl Tx<'_> {
 
     fn import_before(&self, before: &TaskBefore) -> Result<()> {
         let key = self.existing_thread(before.thread_id)?;
+        // A copy is written as what it was.
+        let status = before.status.as_ref().map(|status| self.content_json("task", status));
+        let status = status.transpose()?;
         self.change(
             "INSERT INTO task_before (thread_key, ns, checkpoint_id, task_id, run_id, task_path, status) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -146,7 +142,7 @@ impl Tx<'_> {
                 before.task_id,
                 before.run_id.0.as_bytes(),
                 before.task_path,
-                before.status.as_ref().map(pack_json),
+                status,
             ],
         )
         .sql()?;
@@ -164,7 +160,7 @@ impl Tx<'_> {
                     before.task_path,
                     write.channel,
                     write.type_tag,
-                    pack_bytes(&write.bytes),
+                    self.content_bytes("task_write", &write.bytes)?,
                 ],
             )
             .sql()?;
@@ -229,14 +225,19 @@ impl Tx<'_> {
                 micros(item.updated_at),
                 expires_at.map(micros),
                 item.ttl.map(|ttl| ttl.micros),
-                pack_json(&item.value),
+                self.packed_json("item", &item.value),
             ],
         )
         .sql()?;
         for each in vectors {
             self.change(
                 "INSERT INTO item_vector (namespace, key, path, vector) VALUES (?1, ?2, ?3, ?4)",
-                params![name, item.key, each.path, vector::pack(&each.numbers)],
+                params![
+                    name,
+                    item.key,
+                    each.path,
+                    self.vault().seal("item_vector", Json::Blob(vector::pack(&each.numbers)))
+                ],
             )
             .sql()?;
         }

@@ -26,7 +26,7 @@ fn filter(run: Option<RunId>) -> Filter {
 /// Numbers of the events that pass.
 fn list(tx: &dyn ReadTx, filter: &Filter) -> Vec<u64> {
     let events = tx.list_events(&Scope::server(), thread_id(1), filter, 1 << 20).unwrap();
-    events.iter().map(|event| event.id.millis).collect()
+    events.iter().map(|(_, event)| event.id.millis).collect()
 }
 
 /// Thread 1 with run 1, which has ended at `at(10)`, and run 2, which is running.
@@ -60,6 +60,7 @@ pub async fn come_back_in_order(storage: &dyn Storage) {
     read(storage, move |tx| {
         let all = filter(Some(run_id(1)));
         let found = tx.list_events(&Scope::server(), thread_id(1), &all, 1 << 20)?;
+        let expected: Vec<_> = expected.into_iter().map(|event| (run_id(1), event)).collect();
         assert_eq!(found[..3], expected);
         assert_eq!(list(tx, &all), [1, 2, 3, 4, 7, 9]);
         assert_eq!(list(tx, &Filter { after: id(2), ..all }), [3, 4, 7, 9]);
@@ -83,10 +84,10 @@ pub async fn pages_are_bounded(storage: &dyn Storage) {
         loop {
             let filter = Filter { after, ..filter(Some(run_id(1))) };
             let page = tx.list_events(&Scope::server(), thread_id(1), &filter, 1)?;
-            let Some(last) = page.last() else { break };
+            let Some((_, last)) = page.last() else { break };
             assert_eq!(page.len(), 2, "a chunk is enough");
             after = last.id;
-            seen.extend(page.iter().map(|event| event.id.millis));
+            seen.extend(page.iter().map(|(_, event)| event.id.millis));
         }
         assert_eq!(seen, (2..=11).collect::<Vec<_>>());
         Ok(())
@@ -104,6 +105,9 @@ pub async fn of_a_run_or_of_the_thread(storage: &dyn Storage) {
     append(storage, 2, &[3]).await;
     read(storage, |tx| {
         assert_eq!(list(tx, &filter(None)), [1, 2, 3]);
+        let all = tx.list_events(&Scope::server(), thread_id(1), &filter(None), 1 << 20)?;
+        let runs: Vec<_> = all.iter().map(|(run, _)| *run).collect();
+        assert_eq!(runs, [run_id(1), run_id(1), run_id(2)]);
         assert_eq!(list(tx, &filter(Some(run_id(1)))), [1]);
         assert_eq!(list(tx, &filter(Some(run_id(2)))), [3]);
         assert_eq!(list(tx, &filter(Some(run_id(9)))), [0; 0]);

@@ -10,9 +10,6 @@ import asyncio
 import contextvars
 import http
 import inspect
-import os
-import socket
-import sys
 import traceback
 import typing
 from collections.abc import Callable
@@ -24,7 +21,9 @@ import orjson
 from langgraph_sdk import Auth
 
 from agent_server_worker import frames
-from agent_server_worker.modules import LoadError, import_named, split
+from agent_server_worker.aside import Stuck, load_object
+from agent_server_worker.dependencies import Dependencies, is_dependency
+from agent_server_worker.modules import LoadError
 from agent_server_worker.request import GIVEN, Given
 from agent_server_worker.user import NotAUser, User, dumps, wire_user
 
@@ -44,12 +43,10 @@ _WITH_TEXT = (("crons", "update"), ("crons", "delete"))
 _MOST_THREADS = 64
 
 
-class Stuck(Exception):
-    """A synchronous handler goes on although nobody waits for it any more."""
-
-
 class Handlers:
     """The handlers of an ``Auth`` object."""
+
+    kinds = (frames.AUTHENTICATE, frames.AUTHORIZE)
 
     def __init__(self, auth: Auth, spec: str) -> None:
         authenticate = auth._authenticate_handler
@@ -58,7 +55,10 @@ class Handlers:
                 f"{spec} has no handler that says who asks; decorate one with @auth.authenticate"
             )
         self._authenticate: Callable[..., Any] = authenticate
-        self.parameters = _parameters(authenticate)
+        self._given, depending = _parameters(authenticate)
+        self._dependencies = Dependencies(depending) if depending else None
+        # What users are remembered by: dependencies may look at everything.
+        self.parameters = [*self._given, *(["request"] if depending else [])]
         found = {
             (resource, action): self._handler(auth, resource, action)
             for resource, actions in _ACTIONS.items()
@@ -80,12 +80,16 @@ class Handlers:
                 return registered[-1]
         return auth._global_handlers[-1] if auth._global_handlers else None
 
+    async def answer(self, kind: int, header: dict[str, Any], blobs: list[bytes]) -> dict[str, Any]:
+        """What is asked."""
+        if kind == frames.AUTHENTICATE:
+            return await self.authenticate(header)
+        return await self.authorize(header, blobs)
+
     async def authenticate(self, header: dict[str, Any]) -> dict[str, Any]:
         """Who sends a request, or why it is refused."""
         try:
-            given = Given(header)
-            arguments = {name: given.get(name) for name in self.parameters}
-            user = await self._called(self._authenticate, arguments)
+            user = await self._asked(Given(header))
             try:
                 return {"user": wire_user(user)}
             except NotAUser as error:
@@ -98,6 +102,14 @@ class Handlers:
             raise
         except BaseException as error:
             return _refused(error, is_denied=False)
+
+    async def _asked(self, given: Given) -> Any:
+        arguments = {name: given.get(name) for name in self._given}
+        if self._dependencies is None:
+            return await self._called(self._authenticate, arguments)
+        return await self._dependencies.call(
+            given.get("scope"), lambda more: self._called(self._authenticate, arguments | more)
+        )
 
     async def authorize(self, header: dict[str, Any], blobs: list[bytes]) -> dict[str, Any]:
         """What a user may do of an event, or why not."""
@@ -150,20 +162,7 @@ class Handlers:
 
 def load(spec: str) -> Handlers:
     """Loads the object that ``auth.path`` names."""
-    named = split(spec)
-    if named is None or not named[1]:
-        raise LoadError(f"'{spec}' is not like ./file.py:variable or module:variable")
-    path, variable = named
-    module = import_named(path)
-    try:
-        auth = getattr(module, variable)
-    except AttributeError:
-        likely = [name for name, value in vars(module).items() if isinstance(value, Auth)]
-        hint = f"; it has {', '.join(likely)}" if likely else ""
-        raise LoadError(f"{path} has no variable '{variable}'{hint}") from None
-    if not isinstance(auth, Auth):
-        raise LoadError(f"'{variable}' in {path} is a {type(auth).__name__}, not a langgraph_sdk.Auth")
-    return Handlers(auth, spec)
+    return Handlers(load_object(spec, Auth), spec)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -172,29 +171,30 @@ def _is_async(function: Callable[..., Any]) -> bool:
     )
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
-    """The parameters that the server fills; those that it cannot fill are refused."""
+def _parameters(function: Callable[..., Any]) -> tuple[list[str], list[inspect.Parameter]]:
+    """The parameters that the server fills, and those that dependencies fill; what nobody can fill is refused."""
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except Exception:
         hints = {}
-    names = []
+    names, depending = [], []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        extras = getattr(hints.get(name), "__metadata__", ())
-        if any(type(extra).__name__ == "Depends" for extra in extras):
-            raise LoadError(f"parameter '{name}': dependencies of FastAPI are not supported")
-        if name in GIVEN:
-            if parameter.kind is parameter.POSITIONAL_ONLY:
-                raise LoadError(f"parameter '{name}' cannot be given by name")
+        hint = hints.get(name, parameter.annotation)
+        depends = is_dependency(hint, parameter.default)
+        if parameter.kind is parameter.POSITIONAL_ONLY and (depends or name in GIVEN):
+            raise LoadError(f"parameter '{name}' cannot be given by name")
+        if depends:
+            depending.append(parameter.replace(annotation=hint))
+        elif name in GIVEN:
             names.append(name)
         elif parameter.default is parameter.empty:
             known = ", ".join(sorted(GIVEN))
             raise LoadError(
                 f"parameter '{name}' of the authenticate handler is unknown and has no default; known are {known}"
             )
-    return names
+    return names, depending
 
 
 def _as_handlers_know(value: dict[str, Any], resource: str, action: str) -> dict[str, Any]:
@@ -232,53 +232,3 @@ def _refused(error: BaseException, *, is_denied: bool) -> dict[str, Any]:
     if isinstance(error, ValueError):
         return _refusal(400, str(error) or "Bad Request")
     return _refusal(500, "", cause="".join(traceback.format_exception(error)))
-
-
-class AuthWorker:
-    """Answers the server's questions until the connection ends."""
-
-    def __init__(self, handlers: Handlers) -> None:
-        self.handlers = handlers
-        self.lost = asyncio.Event()
-        self.connection = frames.Connection(self._frame, self.lost.set)
-        self.tasks: dict[int, asyncio.Task[None]] = {}
-
-    @classmethod
-    async def serve(cls, sock: socket.socket, handlers: Handlers) -> None:
-        """Serves until the connection ends."""
-        worker = cls(handlers)
-        sock.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.create_unix_connection(lambda: worker.connection, sock=sock)
-        await worker.lost.wait()
-        sys.stdout.flush()
-        # Threads of handlers that do not return would keep the interpreter from ending.
-        os._exit(0)
-
-    def _frame(self, kind: int, header: bytes, blobs: list[bytes]) -> None:
-        fields: dict[str, Any] = orjson.loads(header)
-        if kind == frames.PING:
-            self.connection.send(frames.PONG, b"{}")
-        elif kind == frames.CANCEL:
-            if task := self.tasks.get(fields["job"]):
-                task.cancel()
-        elif kind in (frames.AUTHENTICATE, frames.AUTHORIZE):
-            number = fields["job"]
-            task = asyncio.create_task(self._answer(kind, fields, blobs))
-            self.tasks[number] = task
-            task.add_done_callback(lambda _: self.tasks.pop(number, None))
-
-    async def _answer(self, kind: int, header: dict[str, Any], blobs: list[bytes]) -> None:
-        reply: dict[str, Any] = {"job": header["job"], "error": None, "live": None}
-        out: list[bytes] = []
-        try:
-            if kind == frames.AUTHENTICATE:
-                answer = await self.handlers.authenticate(header)
-            else:
-                answer = await self.handlers.authorize(header, blobs)
-            out = [dumps(answer)]
-        except asyncio.CancelledError:
-            reply["error"] = {"kind": "refused", "message": "the handler was stopped"}
-        except Stuck:
-            reply["error"] = {"kind": "unavailable", "message": "the handler goes on"}
-        self.connection.send(frames.ANSWER, orjson.dumps(reply), out)

@@ -100,6 +100,14 @@ class Emitter:
     # Checkpoints.
 
     def _emit_checkpoint(self, ns: tuple[str, ...], payload: dict[str, Any]) -> None:
+        values = self._save_base(ns, payload)
+        if "checkpoints" in self._wanted:
+            shown = _shown_checkpoint(payload)
+            shown["values"] = values
+            self._event("checkpoints", ns, encode.dumps(shown))
+
+    def _save_base(self, ns: tuple[str, ...], payload: dict[str, Any]) -> orjson.Fragment:
+        """Hands the rendered part of a checkpoint to the saver; returns the values in it."""
         values, data, same = self._checkpoint_values(payload["values"])
         if self._saver is not None:
             configurable = payload["config"]["configurable"]
@@ -110,10 +118,7 @@ class Emitter:
                 payload["tasks"],
             )
             self._saver.base(base, same and not ns)
-        if "checkpoints" in self._wanted:
-            shown = _shown_checkpoint(payload)
-            shown["values"] = values
-            self._event("checkpoints", ns, encode.dumps(shown))
+        return values
 
     def _checkpoint_values(self, values: Any) -> tuple[orjson.Fragment, bytes, bool]:
         """The values as JSON, the bytes, and whether they are those of the last root ``values`` event."""
@@ -176,7 +181,7 @@ def _is_same(values: Any, last: Any) -> bool:
     return True
 
 
-def _shown_config(config: dict[str, Any] | None) -> dict[str, Any] | None:
+def shown_config(config: dict[str, Any] | None) -> dict[str, Any] | None:
     """A config as it may leave the process."""
     if config is None:
         return None
@@ -185,8 +190,8 @@ def _shown_config(config: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _shown_checkpoint(payload: dict[str, Any]) -> dict[str, Any]:
-    config = _shown_config(payload["config"])
-    return {**payload, "config": config, "parent_config": _shown_config(payload["parent_config"])}
+    config = shown_config(payload["config"])
+    return {**payload, "config": config, "parent_config": shown_config(payload["parent_config"])}
 
 
 def _checkpoint_of(config: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -44,6 +44,9 @@ YIELD = 39
 PING = 40
 AUTHENTICATE = 41
 AUTHORIZE = 42
+ENCRYPT = 43
+DECRYPT = 44
+CONTEXT = 45
 
 Frame = tuple[int, bytes, list[bytes]]
 

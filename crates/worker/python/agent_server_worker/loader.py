@@ -28,6 +28,8 @@ class Loaded:
     graph: Pregel | None = None
     factory: Factory | None = None
     error: str | None = None
+    module: str | None = None
+    """Name under which its module was imported."""
 
     @property
     def name(self) -> str | None:
@@ -98,9 +100,9 @@ def _load(graph_id: str, spec: str) -> Loaded:
     if isinstance(value, Pregel):
         if value.checkpointer not in (None, True, False) or value.store is not None:
             print(f"graph '{graph_id}': its checkpointer and store are replaced by the server's")
-        return Loaded(graph_id, graph=value)
+        return Loaded(graph_id, graph=value, module=module.__name__)
     if callable(value):
-        return Loaded(graph_id, factory=Factory.of(graph_id, value))
+        return Loaded(graph_id, factory=Factory.of(graph_id, value), module=module.__name__)
     raise LoadError(
         f"Variable '{variable}' in module '{module.__name__}' is not a Graph or Graph factory function"
     )

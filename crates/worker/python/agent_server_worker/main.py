@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import gc
+import importlib
 import json
 import os
 import shutil
@@ -127,7 +128,9 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
     }
     modules.prepare_path(init["import_dirs"])
     if init["auth"] is not None:
-        return _load_auth(init["auth"], hello)
+        return _load_aside("auth", "authentication", init["auth"], hello)
+    if init["encryption"] is not None:
+        return _load_aside("encryption", "encryption", init["encryption"], hello)
     try:
         import langgraph.version
 
@@ -153,26 +156,27 @@ def _load(init: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
     return hello, loaded, embeddings
 
 
-def _load_auth(spec: str, hello: dict[str, Any]) -> tuple[dict[str, Any], list[Any], Any]:
-    """Imports the project's authentication, which this process serves instead of graphs."""
+def _load_aside(
+    key: str, name: str, spec: str, hello: dict[str, Any]
+) -> tuple[dict[str, Any], list[Any], Any]:
+    """Imports the project's authentication or encryption, which this process serves instead of graphs."""
     try:
-        from agent_server_worker import auth
-
-        handlers = auth.load(spec)
+        handlers = importlib.import_module(f"agent_server_worker.{key}").load(spec)
     # User code may also raise SystemExit.
     except BaseException as error:
         traceback.print_exc()
-        hello["error"] = f"the authentication {spec} cannot be loaded: {modules.cause(error)}"
+        hello["error"] = f"the {name} {spec} cannot be loaded: {modules.cause(error)}"
         return hello, [], None
-    hello["auth"] = {"parameters": handlers.parameters, "events": handlers.events}
+    told = ("parameters", "events") if key == "auth" else ("hooks",)
+    hello[key] = {each: getattr(handlers, each) for each in told}
     return hello, [handlers], None
 
 
 async def _work(sock: socket.socket, loaded: list[Any], init: dict[str, Any], embeddings: Any) -> None:
-    if init["auth"] is not None:
-        from agent_server_worker.auth import AuthWorker
+    if init["auth"] is not None or init["encryption"] is not None:
+        from agent_server_worker.aside import AsideWorker
 
-        await AuthWorker.serve(sock, loaded[0])
+        await AsideWorker.serve(sock, loaded[0])
     else:
         from agent_server_worker.worker import Worker
 

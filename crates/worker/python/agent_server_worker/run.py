@@ -17,6 +17,7 @@ from agent_server_worker.errors import Refused, ServerLost, describe
 from agent_server_worker.graphs import Opened
 from agent_server_worker.link import Job
 from agent_server_worker.memory import Entry, from_frame
+from agent_server_worker.protocol import ProtocolEmitter, is_marked, transformers_of
 from agent_server_worker.render import interrupts_by_task, state_json
 from agent_server_worker.saver import Base, Saver
 from agent_server_worker.threads import RunThreads, current_run
@@ -173,12 +174,20 @@ class Run:
             self.saver.begin(self.header["head"], self._start_entry(thread_id))
         subgraphs = bool(order.get("subgraphs"))
         modes = order.get("stream_mode") or ["values"]
-        emitter = Emitter(self.job, self.saver, modes, subgraphs)
-        options["stream_mode"] = emitter.library_modes()
-        options["subgraphs"] = subgraphs
         given = run_input(order)
         bound: Any = opened.bound(self.saver, self.worker.store)
         connection = self.worker.link.connection
+        if is_marked(config):
+            module = opened.info.loaded.module
+            protocol = ProtocolEmitter(self.job, self.saver, modes, transformers_of(graph, module))
+            config = protocol.prepare(bound, config)
+            options.update(stream_mode=protocol.library_modes(), subgraphs=True, version="v2")
+            with _traced(config["configurable"]):
+                await self._stream_protocol(bound.astream(given, config, **options), protocol)
+            return
+        emitter = Emitter(self.job, self.saver, modes, subgraphs)
+        options["stream_mode"] = emitter.library_modes()
+        options["subgraphs"] = subgraphs
         with _traced(config["configurable"]):
             if "events" in modes:
                 root = None
@@ -198,6 +207,19 @@ class Run:
                     emitter.chunk(chunk)
                     if connection.is_full:
                         await connection.writable()
+
+    async def _stream_protocol(self, parts: Any, emitter: ProtocolEmitter) -> None:
+        connection = self.worker.link.connection
+        try:
+            async with aclosing(parts):
+                async for part in parts:
+                    await emitter.part(part)
+                    if connection.is_full:
+                        await connection.writable()
+        except Exception as error:
+            await emitter.fail(error)
+            raise
+        await emitter.finish()
 
     def _start_entry(self, thread_id: str) -> Entry | None:
         head = self.header.get("tuple")

@@ -36,15 +36,21 @@ pub(crate) struct Hello {
     /// The project's authentication, where that was loaded.
     #[serde(default)]
     pub(crate) auth: Option<Handlers>,
+    /// The project's encryption, where that was loaded.
+    #[serde(default)]
+    pub(crate) encryption: Option<Handlers>,
 }
 
-/// The handlers of a project's authentication.
+/// The handlers of a project's authentication or encryption.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct Handlers {
     /// Names of the parameters of the handler that authenticates: what it looks at.
     pub(crate) parameters: Vec<String>,
     /// Events that somebody decides about, `resource:action`.
     pub(crate) events: Vec<String>,
+    /// What the encryption has handlers for: `json`, `blob`, `context`.
+    pub(crate) hooks: Vec<String>,
 }
 
 /// One graph of a [`Hello`].

@@ -25,6 +25,8 @@ pub(crate) struct Init<'a> {
     pub(crate) graphs: Vec<(&'a str, &'a str)>,
     /// The project's authentication, `path:variable`; then there are no graphs.
     pub(crate) auth: Option<&'a str>,
+    /// The project's encryption, likewise.
+    pub(crate) encryption: Option<&'a str>,
     /// Metadata of all runs.
     pub(crate) facts: &'a [(String, String)],
     /// What graphs see of the settings of the store.
@@ -160,6 +162,18 @@ pub(crate) fn authorize(job: u64, user: &User, event: Event, value: &Map) -> Vec
     let user = json!({"permissions": user.permissions, "fields": user.fields}).to_string();
     let value = serde_json::to_string(value).expect("keys are text");
     frame(kind::AUTHORIZE, &header, [user.as_bytes(), value.as_bytes()])
+}
+
+/// Has objects or blobs encrypted or decrypted. `kind` is [`kind::ENCRYPT`] or [`kind::DECRYPT`].
+pub(crate) fn crypt(kind: u8, job: u64, parts: &[Value], data: &[Vec<u8>]) -> Vec<u8> {
+    frame(kind, &json!({"job": job, "parts": parts}), data.iter().map(Vec::as_slice))
+}
+
+/// Asks in which context what a request writes is encrypted.
+pub(crate) fn context(job: u64, user: &Map, given: &Map) -> Vec<u8> {
+    let user = serde_json::to_string(user).expect("keys are text");
+    let given = serde_json::to_string(given).expect("keys are text");
+    frame(kind::CONTEXT, &json!({"job": job}), [user.as_bytes(), given.as_bytes()])
 }
 
 /// Has a template process fork a worker that connects to `path`.

@@ -25,21 +25,7 @@ impl Reader {
             Some(Value::String(path)) => path,
             Some(_) => return self.refuse("auth.path", "not a string"),
         };
-        let source = self.source("auth.path", path)?;
-        let object = match &source {
-            Source::File { variable, .. } | Source::Module { variable, .. } => variable,
-            Source::JavaScript { path } => {
-                let path = path.display();
-                let cause = format!("{path}: authentication in JavaScript is not supported yet");
-                return self.refuse("auth.path", cause);
-            }
-            Source::Rust { .. } => {
-                return self.refuse("auth.path", "authentication is written in Python");
-            }
-        };
-        if object.is_empty() {
-            return self.refuse("auth.path", format!("'{path}' names no variable"));
-        }
+        let source = self.python_object("auth.path", path, "authentication")?;
         let openapi = match section.get("openapi") {
             None | Some(Value::Null) => None,
             Some(Value::Object(openapi)) => Some(openapi.clone()),
@@ -58,6 +44,24 @@ impl Reader {
         self.project.auth = Some(Auth { source, settings, refuses_studio, openapi });
         self.project.warnings.extend(warnings);
         Ok(())
+    }
+
+    /// An object of the project that is written in Python. `what` it is, for messages.
+    pub(super) fn python_object(&self, entry: &str, path: &str, what: &str) -> Result<Source> {
+        let source = self.source(entry, path)?;
+        match &source {
+            Source::File { variable, .. } | Source::Module { variable, .. } => {
+                if variable.is_empty() {
+                    return self.refuse(entry, format!("'{path}' names no variable"));
+                }
+                Ok(source)
+            }
+            Source::JavaScript { path } => {
+                let path = path.display();
+                self.refuse(entry, format!("{path}: {what} in JavaScript is not supported yet"))
+            }
+            Source::Rust { .. } => self.refuse(entry, format!("{what} is written in Python")),
+        }
     }
 
     fn cache(&self, cache: &Map<String, Value>) -> Result<(AuthSettings, Vec<String>)> {

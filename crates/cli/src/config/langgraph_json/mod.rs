@@ -4,6 +4,7 @@
 
 mod auth;
 mod dependencies;
+mod encryption;
 mod env;
 mod graphs;
 
@@ -23,13 +24,13 @@ use crate::{
 /// Name of the file where none was asked for.
 pub(crate) const NAME: &str = "langgraph.json";
 
-/// Reads a project from `file`, and its authentication from the variable if that is set.
+/// Reads a project from `file`, and its authentication and encryption from the variables if those are set.
 ///
 /// Errors: a refusal (exit code 2) with file, entry and cause.
 pub(crate) fn load(file: &Path, env: &Env) -> Result<Project> {
     let mut reader = Reader::new(Some(file))?;
-    // Who relies on the variable relies on it everywhere: it keeps strangers out.
-    reader.overlay(env, |key| key == "auth")?;
+    // Who relies on these variables relies on them everywhere: they keep strangers out.
+    reader.overlay(env, |key| matches!(key, "auth" | "encryption"))?;
     reader.read(env)
 }
 
@@ -106,6 +107,7 @@ impl Reader {
         self.python_version()?;
         self.graphs()?;
         self.auth()?;
+        self.encryption()?;
         self.dependencies()?;
         self.env(env)?;
         for (key, _) in keys::SECTIONS {

@@ -49,6 +49,25 @@ fn every_problem_is_reported_with_its_place() {
 }
 
 #[test]
+fn responses_may_be_shared_and_are_looked_at_like_others() {
+    let shared = "#/components/responses/Unauthenticated";
+    assert_eq!(contract().value()["paths"][GET_RUN]["get"]["responses"]["401"]["$ref"], shared);
+    let found = problems(|document| {
+        document["components"]["responses"]["Unauthenticated"]["description"] = json!("");
+        document["paths"][GET_RUN]["get"]["responses"]["403"]["$ref"] =
+            json!("#/components/responses/Nobody");
+    });
+    assert_eq!(
+        found,
+        [
+            "#/paths/~1threads~1{thread_id}~1runs~1{run_id}/get/responses/403: \
+             #/components/responses/Nobody is not a component of this document",
+            "components.responses.Unauthenticated: no description",
+        ]
+    );
+}
+
+#[test]
 fn keywords_without_a_rule_are_problems() {
     let found = problems(|document| {
         document["components"]["schemas"]["Run"]["properties"]["status"]["if"] = json!({});

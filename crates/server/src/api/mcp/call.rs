@@ -101,12 +101,14 @@ impl Api {
         }
         let runs = std::slice::from_mut(&mut run);
         let caller = self.allowed_runs(request.cx, None, Follows::Events, runs).await?;
+        let noted = self.sessions.note(request.cx, request.session.as_deref(), request.id);
         let created = self.domain.create_run(&caller, Target::Stateless, run).await?;
+        if let Some(noted) = &noted {
+            noted.began(&created.run);
+        }
         // Where the protocol says that a lost connection cancels. The older versions say that it does not.
         let cancels = request.version == Version::New;
         let guard = OnDisconnect::new(cancels, &self.domain, &created.run);
-        let noted =
-            self.sessions.note(request.cx, request.session.as_deref(), request.id, &created.run);
         let Created { run, listener } = created;
         let (id, version) = (request.id.clone(), request.version);
         let (domain, stop) = (self.domain.clone(), self.domain.stopping());

@@ -1,0 +1,102 @@
+"""The event protocol with the official client, over both of its transports."""
+
+import asyncio
+
+import pytest
+from langgraph_sdk import get_client, get_sync_client
+from support.events import events_server
+
+
+@pytest.fixture(scope="module")
+def events_url(tmp_path_factory):
+    server = events_server(tmp_path_factory.mktemp("events"))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+async def client(events_url):
+    async with get_client(url=events_url, api_key=None) as client:
+        yield client
+
+
+HI = {"messages": [{"role": "user", "content": "hi"}]}
+both = pytest.mark.parametrize("transport", ["sse", "websocket"])
+
+
+@both
+async def test_messages_and_tools_are_followed(client, transport):
+    async with client.threads.stream(assistant_id="speaker", transport=transport) as thread:
+        await thread.run.start(input=HI)
+
+        # What there is of a message comes while its stream is read on.
+        async def messages() -> list:
+            return [message async for message in thread.messages]
+
+        async def tools() -> list:
+            return [call async for call in thread.tool_calls]
+
+        texts, calls = await asyncio.gather(messages(), tools())
+        assert [await message.text for message in texts] == ["Let me add.", "It is 5"]
+        (call,) = calls
+        assert (call.name, call.input, [delta async for delta in call.deltas]) == ("add", {"a": 2, "b": 3}, ["wait"])
+        assert (await call.output)["content"] == "5"
+        output = await thread.output
+    assert [message["type"] for message in output["messages"]] == ["human", "ai", "tool", "ai"]
+
+
+@both
+async def test_a_question_is_answered(client, transport):
+    async with client.threads.stream(assistant_id="asking", transport=transport) as thread:
+        await thread.run.start(input={"n": 1})
+        async for _ in thread.subscribe(["lifecycle", "input"]):
+            if thread.interrupts:
+                break
+        assert [question["value"] for question in thread.interrupts] == ["really?"]
+        await thread.run.respond("yes")
+        assert (await thread.output)["log"] == ["answer: yes"]
+
+
+@both
+async def test_subgraphs_and_values_are_followed(client, transport):
+    async with client.threads.stream(assistant_id="asking", transport=transport) as thread:
+        await thread.run.start(input={"n": 1})
+        async for child in thread.subgraphs:
+            assert child.graph_name == "child"
+            break
+        else:
+            raise AssertionError("no subgraph was seen")
+
+
+async def test_named_channels_are_extensions(client):
+    async with client.threads.stream(assistant_id="counted") as thread:
+        await thread.run.start(input={"n": 1})
+        assert [event["payload"]["n"] async for event in thread.extensions["counter"]] == [1, 2, "done"]
+
+
+async def test_a_failure_is_raised(client):
+    async with client.threads.stream(assistant_id="failing") as thread:
+        await thread.run.start(input={"n": 1})
+        with pytest.raises(Exception, match="kaboom"):
+            await thread.output
+
+
+async def test_a_thread_that_is_there_is_taken_up(client):
+    async with client.threads.stream(assistant_id="counted") as thread:
+        id = thread.thread_id
+        await thread.run.start(input={"n": 1})
+        await thread.output
+    async with client.threads.stream(id, assistant_id="counted") as thread:
+        assert await thread.output == {"n": 1, "log": ["step"]}
+        states = [state async for state in thread.values]
+    # The state as it is, then what led to it.
+    assert states == [{"n": 1, "log": ["step"]}, {"n": 1, "log": []}, {"n": 1, "log": ["step"]}]
+
+
+def test_the_synchronous_client_works_too(events_url):
+    with get_sync_client(url=events_url, api_key=None) as client:
+        with client.threads.stream(assistant_id="speaker") as thread:
+            thread.run.start(input=HI)
+            messages = list(thread.messages)
+            assert [str(message.text) for message in messages] == ["Let me add.", "It is 5"]
