@@ -47,9 +47,11 @@ Examples:
   agent-server completions zsh > ~/.zfunc/_agent-server
   agent-server completions fish > ~/.config/fish/completions/agent-server.fish";
 
+mod archive;
 mod auth;
 mod keys;
 
+pub(crate) use archive::{ExportArgs, ImportArgs, PartArgs};
 pub(crate) use auth::AuthArgs;
 pub(crate) use keys::{CreateArgs, FolderArgs, KeysCommand};
 
@@ -77,6 +79,12 @@ pub(crate) enum Command {
     /// Look a data folder over and list what is wrong in it; nothing is changed
     #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorArgs),
+    /// Write everything in a data folder to one file, beside a running server or without one
+    #[command(after_help = archive::EXPORT_HELP)]
+    Export(ExportArgs),
+    /// Take over what export has written, into an empty data folder or a used one
+    #[command(after_help = archive::IMPORT_HELP)]
+    Import(ImportArgs),
     /// Make, list and revoke the API keys of a server, beside it or without it
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -58,7 +58,7 @@ fn file(args: &FolderArgs) -> Result<KeyFile> {
 }
 
 /// The data folder, found as a server finds it.
-fn folder(args: &FolderArgs) -> Result<std::path::PathBuf> {
+pub(crate) fn folder(args: &FolderArgs) -> Result<std::path::PathBuf> {
     let config = args.config.as_deref().unwrap_or(Path::new(langgraph_json::NAME));
     let project = std::path::absolute(config)?;
     let project = project.parent().unwrap_or(Path::new("/"));

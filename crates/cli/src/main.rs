@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
 
 mod app;
+mod archive;
 mod args;
 mod auth;
 mod banner;
@@ -71,6 +72,8 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Check(args) => check::run(&args),
         Command::Doctor(args) => doctor::run(&args.data_dir),
+        Command::Export(args) => archive::run_export(&args),
+        Command::Import(args) => archive::run_import(&args),
         Command::Keys(command) => keys::run(command),
         Command::Webhooks(command) => webhooks::run(command),
         Command::Call(args) => call::run(&args),

@@ -12,18 +12,18 @@ use crate::{
     tx::{Row, Tx, Where, direction},
 };
 
-const COLUMNS: &str = "assistant_id, graph_id, name, description, version, created_at, updated_at, metadata, config, \
+pub(crate) const COLUMNS: &str = "assistant_id, graph_id, name, description, version, created_at, updated_at, metadata, config, \
                        context";
 
 /// The same columns of a version, which has not changed since it was made.
-const VERSION_COLUMNS: &str = "assistant_id, graph_id, name, description, version, created_at, created_at, metadata, config, \
+pub(crate) const VERSION_COLUMNS: &str = "assistant_id, graph_id, name, description, version, created_at, created_at, metadata, config, \
                                context";
 
-fn assistant(row: &Row<'_>) -> Result<Assistant> {
+pub(crate) fn assistant(row: &Row<'_>) -> Result<Assistant> {
     read("assistant", row)
 }
 
-fn version(row: &Row<'_>) -> Result<Assistant> {
+pub(crate) fn version(row: &Row<'_>) -> Result<Assistant> {
     read("assistant_version", row)
 }
 
@@ -225,7 +225,7 @@ impl Tx<'_> {
         )
     }
 
-    fn put_version(&self, assistant: &Assistant) -> Result<()> {
+    pub(crate) fn put_version(&self, assistant: &Assistant) -> Result<()> {
         self.change(
             "INSERT OR REPLACE INTO assistant_version (assistant_id, version, graph_id, name, description, \
              created_at, metadata, config, context) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

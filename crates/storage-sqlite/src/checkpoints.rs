@@ -146,7 +146,13 @@ impl Tx<'_> {
     }
 
     /// A missing blob is damage: a checkpoint without one of its values would quietly lose state.
-    fn blob(&self, key: i64, ns: &str, channel: String, version: String) -> Result<Blob> {
+    pub(crate) fn blob(
+        &self,
+        key: i64,
+        ns: &str,
+        channel: String,
+        version: String,
+    ) -> Result<Blob> {
         let found = self.first(
             "SELECT version, type_tag, bytes, base FROM channel_blob \
              WHERE thread_key = ?1 AND ns = ?2 AND channel = ?3 AND version = ?4",
@@ -195,7 +201,7 @@ impl Tx<'_> {
         })
     }
 
-    fn restored_values(&self, row: &Row<'_>, key: i64, ns: &str) -> Result<RawJson> {
+    pub(crate) fn restored_values(&self, row: &Row<'_>, key: i64, ns: &str) -> Result<RawJson> {
         let bytes = self.restored(Series::Values(key, ns), row, (0, 7, 4))?;
         let text = String::from_utf8(bytes)
             .map_err(|error| Fields::new("rendered", row).damaged(4, error))?;
@@ -203,7 +209,7 @@ impl Tx<'_> {
     }
 }
 
-fn task_write(row: &Row<'_>) -> Result<(String, TaskWrite)> {
+pub(crate) fn task_write(row: &Row<'_>) -> Result<(String, TaskWrite)> {
     let fields = Fields::new("task_write", row);
     let write = TaskWrite {
         idx: fields.get(1)?,

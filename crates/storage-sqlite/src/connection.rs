@@ -76,6 +76,25 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// That the tables are those that this program reads, for who may not change them.
+///
+/// Errors: `Corrupt` for data of another version.
+pub(crate) fn check_schema(connection: &Connection, path: &Path) -> Result<()> {
+    let known = embedded::migrations::runner();
+    let known = known.get_migrations().iter().map(|migration| i64::from(migration.version())).max();
+    let found = "SELECT max(version) FROM refinery_schema_history";
+    let found: Option<i64> = connection.query_row(found, [], |row| row.get(0)).sql()?;
+    if found == known {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Error::Corrupt(format!(
+        "{path} was written by another version (schema {}, this program has {}); use the program that serves it",
+        found.unwrap_or_default(),
+        known.unwrap_or_default(),
+    )))
+}
+
 fn prepare(connection: &Connection) -> Result<()> {
     connection.busy_timeout(PATIENCE).sql()?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);

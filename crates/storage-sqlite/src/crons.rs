@@ -12,10 +12,10 @@ use crate::{
     tx::{Row, Tx, Where, direction},
 };
 
-const COLUMNS: &str = "cron_id, assistant_id, thread_id, created_at, updated_at, next_run_date, end_time, enabled, \
+pub(crate) const COLUMNS: &str = "cron_id, assistant_id, thread_id, created_at, updated_at, next_run_date, end_time, enabled, \
                        schedule, timezone, on_run_completed, user_id, metadata, payload";
 
-fn cron(row: &Row<'_>) -> Result<Cron> {
+pub(crate) fn cron(row: &Row<'_>) -> Result<Cron> {
     let fields = Fields::new("cron", row);
     let time = |column| match fields.is_null(column)? {
         true => Ok(None),

@@ -165,7 +165,7 @@ fn encode(events: &[StoredEvent]) -> BytesMut {
 const FIXED: usize = 25;
 
 /// Reverses [`encode`]; `None` for anything else.
-fn decode(mut bytes: Bytes) -> Option<Vec<StoredEvent>> {
+pub(crate) fn decode(mut bytes: Bytes) -> Option<Vec<StoredEvent>> {
     let mut events = Vec::new();
     while bytes.has_remaining() {
         if bytes.remaining() < FIXED {

@@ -9,6 +9,7 @@
 
 mod aes;
 mod anew;
+mod archive;
 mod assistants;
 mod checkpoints;
 mod codec;
@@ -67,6 +68,7 @@ use crate::{
 };
 
 pub use aes::AesKey;
+pub use archive::snapshot;
 pub use inspect::inspect;
 pub use vault::{Encryption, Hooks};
 

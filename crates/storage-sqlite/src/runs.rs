@@ -12,6 +12,7 @@ use crate::{
     tx::{Row, Tx},
 };
 
+/// A query of runs that [`run`] reads.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -22,7 +23,9 @@ macro_rules! select {
     };
 }
 
-fn run(row: &Row<'_>) -> Result<Run> {
+pub(crate) use select;
+
+pub(crate) fn run(row: &Row<'_>) -> Result<Run> {
     let fields = Fields::new("run", row);
     Ok(Run {
         run_id: fields.uuid(0)?.into(),

@@ -110,7 +110,7 @@ impl Write for Tx<'_> {
 
 impl Tx<'_> {
     /// Late work for a thread that is gone must fail, not leave rows that nobody owns.
-    fn existing_thread(&self, thread: ThreadId) -> Result<i64> {
+    pub(crate) fn existing_thread(&self, thread: ThreadId) -> Result<i64> {
         self.thread_key(&Scope::server(), thread)?
             .ok_or_else(|| Error::Backend(format!("thread {thread} is gone").into()))
     }

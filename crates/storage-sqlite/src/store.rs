@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Columns of an item as [`item`] reads them.
-const COLUMNS: &str = "key, namespace, created_at, updated_at, value, ttl";
+pub(crate) const COLUMNS: &str = "key, namespace, created_at, updated_at, value, ttl";
 /// Items below a prefix from which on the latest of them are found by walking all items by time: sorting so many takes longer
 /// than meeting some among all.
 const MANY: i64 = 20_000;
@@ -32,7 +32,7 @@ fn refuse(scope: &Scope) -> Result<()> {
     Err(Error::Invalid("Store items cannot be filtered by metadata.".into()))
 }
 
-fn item(row: &Row<'_>) -> Result<Item> {
+pub(crate) fn item(row: &Row<'_>) -> Result<Item> {
     let fields = Fields::new("item", row);
     Ok(Item {
         key: fields.text(0)?,

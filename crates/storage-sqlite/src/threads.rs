@@ -33,7 +33,7 @@ fn header(fields: &Fields<'_>) -> Result<Thread> {
     })
 }
 
-fn full(row: &Row<'_>) -> Result<Thread> {
+pub(crate) fn full(row: &Row<'_>) -> Result<Thread> {
     let fields = Fields::new("thread", row);
     let state = Fields::new("thread_state", row);
     Ok(Thread {
@@ -221,7 +221,7 @@ impl Write for Tx<'_> {
 }
 
 impl Tx<'_> {
-    fn put_state(&self, key: i64, changes: &Changes) -> Result<()> {
+    pub(crate) fn put_state(&self, key: i64, changes: &Changes) -> Result<()> {
         let mut set = Columned::default();
         for (name, change) in [
             ("state_values", &changes.values),

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    ops::Deref,
+    ops::{ControlFlow, Deref},
 };
 
 use agent_server_storage::{Map, RawJson, ReadTx, Result, Scope, SortOrder, ThreadId, WriteTx};
@@ -135,13 +135,29 @@ impl<'a> Tx<'a> {
         params: impl Params,
         mut read: impl FnMut(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        let all = self.each(sql, params, |row| {
+            found.push(read(row)?);
+            Ok(ControlFlow::Continue(()))
+        });
+        all.map(|_| found)
+    }
+
+    /// Reads row after row, and no more when told so. Whether it came to the end.
+    pub(crate) fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<ControlFlow<()>> {
         let mut statement = self.connection.prepare_cached(sql).sql()?;
         let mut rows = statement.query(params).sql()?;
-        let mut found = Vec::new();
         while let Some(row) = rows.next().sql()? {
-            found.push(read(&Row { row, tx: self })?);
+            if read(&Row { row, tx: self })?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
-        Ok(found)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// The number in the only row.

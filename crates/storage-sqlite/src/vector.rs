@@ -12,6 +12,12 @@ pub(crate) fn pack(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
+/// Reverses [`pack`]; `None` for what it did not make.
+pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<f32>> {
+    let (numbers, rest) = bytes.as_chunks::<WIDTH>();
+    rest.is_empty().then(|| numbers.iter().copied().map(f32::from_le_bytes).collect())
+}
+
 /// Cosine of two vectors of length 1; `None` if they have different dimensions.
 pub(crate) fn similarity(a: &[u8], b: &[u8]) -> Option<f64> {
     if a.len() != b.len() || !a.len().is_multiple_of(WIDTH) {
@@ -33,7 +39,7 @@ pub(crate) fn similarity(a: &[u8], b: &[u8]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{pack, similarity};
+    use super::{pack, similarity, unpack};
 
     #[track_caller]
     fn check(a: &[f32], b: &[f32], expected: Option<f64>) {
@@ -47,6 +53,13 @@ mod tests {
         check(&[0.0, 0.0], &[1.0, 0.0], Some(0.0));
         let long: Vec<f32> = (0..19_u8).map(f32::from).collect();
         check(&long, &long, Some(2109.0));
+    }
+
+    #[test]
+    fn numbers_come_back() {
+        let numbers = [0.6, -0.8, f32::MIN_POSITIVE, 0.0];
+        assert_eq!(unpack(&pack(&numbers)).as_deref(), Some(&numbers[..]));
+        assert_eq!(unpack(&[1, 2, 3]), None);
     }
 
     #[test]

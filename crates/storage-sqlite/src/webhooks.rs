@@ -12,10 +12,10 @@ use crate::{
     tx::{Row, Tx, Where},
 };
 
-const COLUMNS: &str = "run_id, thread_id, assistant_id, url, host, status, attempts, created_at, updated_at, due_at, \
-                       outcome, metadata, trace";
+pub(crate) const COLUMNS: &str = "run_id, thread_id, assistant_id, url, host, status, attempts, created_at, updated_at, due_at, \
+                                  outcome, metadata, trace";
 
-fn delivery(row: &Row<'_>) -> Result<Delivery> {
+pub(crate) fn delivery(row: &Row<'_>) -> Result<Delivery> {
     let fields = Fields::new("webhook_delivery", row);
     let due_at = if fields.is_null(9)? { None } else { Some(fields.time(9)?) };
     Ok(Delivery {

@@ -174,6 +174,7 @@ async fn fill(storage: &dyn Storage) {
         due_at: None,
         outcome: None,
         metadata,
+        trace: None,
     };
     storage
         .write(move |tx| {

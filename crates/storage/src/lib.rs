@@ -6,8 +6,9 @@
 //! group closures of several callers into one commit; each closure still succeeds or fails alone.
 //!
 //! One module per resource: [`assistants`], [`threads`], [`runs`], [`crons`], [`checkpoints`], [`events`], [`store`],
-//! [`webhooks`], [`idempotency`]. Every method that touches data of a tenant takes a [`Scope`]. No SQL and no HTTP here.
+//! [`webhooks`], [`idempotency`]; [`archive`] is all of them. Every method that touches data of a tenant takes a [`Scope`]. No SQL and no HTTP here.
 
+pub mod archive;
 pub mod assistants;
 pub mod checkpoints;
 pub mod crons;
@@ -77,6 +78,7 @@ pub trait ReadTx:
     + store::Read
     + webhooks::Read
     + idempotency::Read
+    + archive::Read
 {
 }
 
@@ -92,6 +94,7 @@ pub trait WriteTx:
     + store::Write
     + webhooks::Write
     + idempotency::Write
+    + archive::Write
 {
 }
 

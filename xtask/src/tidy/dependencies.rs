@@ -6,11 +6,12 @@ use serde_json::Value;
 use crate::process;
 
 /// What each crate may depend on, tests left aside. What is not here is forbidden.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     (
         "agent-server",
         &[
             "api",
+            "archive",
             "auth",
             "client",
             "domain",
@@ -22,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
         ],
     ),
     ("api", &["client", "codegen (build)"]),
+    ("archive", &["storage"]),
     ("auth", &["domain"]),
     ("bench", &[]),
     ("client", &["codegen (build)"]),

@@ -9,6 +9,7 @@
 //!
 //! Source: reference/auth-webhooks-encryption.md, part 5.
 
+mod archive;
 mod assistants;
 mod checkpoints;
 mod context;

@@ -14,7 +14,7 @@ use crate::{
 const EVERYBODY: &Scope = &Scope::server();
 const OLDEST_FIRST: (SortBy, SortOrder) = (SortBy::CreatedAt, SortOrder::Asc);
 
-fn assistant(n: u32) -> Assistant {
+pub(super) fn assistant(n: u32) -> Assistant {
     Assistant {
         assistant_id: assistant_id(n.into()),
         graph_id: "agent".into(),
@@ -30,7 +30,7 @@ fn assistant(n: u32) -> Assistant {
 }
 
 /// A cron of assistant 1 without a thread, made at `at(n)`, due at `at(100 + n)`.
-fn cron(n: u32) -> Cron {
+pub(super) fn cron(n: u32) -> Cron {
     Cron {
         cron_id: cron_id(n.into()),
         assistant_id: assistant_id(1),

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+pub mod archive;
 pub mod assistants;
 pub mod checkpoints;
 pub mod crons;
@@ -38,6 +39,8 @@ use crate::{
 macro_rules! storage_suite {
     ($open:ident) => {
         $crate::storage_suite! { $open;
+            archive: everything_comes_back, what_is_there_stays, what_is_there_is_replaced,
+                crons_stay_when_theirs_is_replaced, selected_threads_alone, a_refusal_leaves_nothing;
             assistants: inserted_comes_back, duplicate_is_refused, versions_are_counted, versions_come_back,
                 search_filters, search_sorts, scope_hides, delete_removes_versions;
             threads: inserted_comes_back, duplicate_is_refused, update_changes_given_fields_only,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The end of run `n` on thread `n`, at `at(n)`, to be told at once.
-fn delivery(n: u32, host: &str) -> Delivery {
+pub(super) fn delivery(n: u32, host: &str) -> Delivery {
     let time = at(n.into());
     Delivery {
         trace: Some(RawJson::trusted(r#"{"traceparent":"00-1-2-01"}"#)),
