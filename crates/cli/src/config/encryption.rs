@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use agent_server_domain::storage::encrypted::is_of_the_server;
 use agent_server_storage_sqlite::{AesKey, Encryption};
 
 use crate::{
@@ -11,28 +12,8 @@ use crate::{
     refusal::{Refusal, Result},
 };
 
-/// Keys that the server itself reads. Those that begin with `__pregel_` are others.
-const SYSTEM: [&str; 19] = [
-    "thread_id",
-    "run_id",
-    "assistant_id",
-    "graph_id",
-    "checkpoint_id",
-    "task_id",
-    "__after_seconds__",
-    "__request_start_time_ms__",
-    "__encryption_context__",
-    "__langgraph_encryption_type__",
-    "langgraph_version",
-    "langgraph_api_version",
-    "langgraph_plan",
-    "langgraph_host",
-    "langgraph_api_url",
-    "langgraph_request_id",
-    "langgraph_auth_user_id",
-    "langgraph_auth_permissions",
-    "created_by",
-];
+/// Refused like the keys that the server itself reads.
+const CREATED_BY: &str = "created_by";
 
 /// Reads the variables. They have no flags: command lines can be read by others.
 ///
@@ -56,9 +37,7 @@ pub(crate) fn resolve(env: &Env) -> Result<Encryption> {
     };
     let names = names.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
     let json_keys: BTreeSet<String> = names.map(str::to_owned).collect();
-    let system = json_keys
-        .iter()
-        .find(|name| SYSTEM.contains(&name.as_str()) || name.starts_with("__pregel_"));
+    let system = json_keys.iter().find(|name| is_of_the_server(name) || *name == CREATED_BY);
     if let Some(name) = system {
         let why = format!("'{name}' is read by the server itself and cannot be encrypted");
         return refuse(upstream::LANGGRAPH_AES_JSON_KEYS, &why);

@@ -12,7 +12,6 @@ pub(super) const CONTEXT: &str = "__encryption_context__";
 /// Only key of an object that stands for what is no object.
 const VALUE: &str = "__encryption_value__";
 
-/// Keys that the server reads, wherever they stand.
 const SYSTEM: [&str; 18] = [
     CONTEXT,
     "__langgraph_encryption_type__",
@@ -33,6 +32,11 @@ const SYSTEM: [&str; 18] = [
     "langgraph_auth_user_id",
     "langgraph_auth_permissions",
 ];
+
+/// Whether the server itself reads what stands under this key, wherever it stands: then it cannot be encrypted.
+pub fn is_of_the_server(key: &str) -> bool {
+    SYSTEM.contains(&key) || key.starts_with("__pregel_")
+}
 
 /// One field: its name for the cipher, the way to it, and the keys in it that are not its own.
 type Field = (&'static str, &'static [&'static str], &'static [&'static str]);
@@ -187,9 +191,7 @@ pub(super) fn put_plain(row: &mut Value, (field, part): &Found, plain: Map) -> R
 
 /// The keys of an object that are encrypted as this field.
 fn own(object: &Map, field: &Field) -> Map {
-    let is_own = |key: &str| {
-        !SYSTEM.contains(&key) && !key.starts_with("__pregel_") && !field.2.contains(&key)
-    };
+    let is_own = |key: &str| !is_of_the_server(key) && !field.2.contains(&key);
     object
         .iter()
         .filter(|(key, _)| is_own(key))

@@ -31,6 +31,7 @@ use parking_lot::Mutex;
 use crate::{Cost, Flush, Map, ReadJob, Result, Storage, Verdict, WriteJob, WriteTx};
 
 pub use context::{blob_context, current as current_context, with as with_context};
+pub use fields::is_of_the_server;
 use replaced::Replaced;
 use view::View;
 
