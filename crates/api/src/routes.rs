@@ -95,7 +95,7 @@ impl<S: Service> Routes<S> {
                 router = router.route(path, methods.clone());
             }
         }
-        router.fallback(|| async { Rejection::not_found() })
+        router.fallback(nothing_here)
     }
 
     /// The methods served under a template: its own, then those of the templates that it shadows, closest first.
@@ -110,8 +110,8 @@ impl<S: Service> Routes<S> {
         let mut taken = Vec::new();
         let mut methods = match is_meta {
             // Unlike a fallback, this leaves the answer without an `Allow` header.
-            true => any(|| async { Rejection::not_found() }),
-            false => MethodRouter::new().fallback(|| async { Rejection::method_not_allowed() }),
+            true => any(nothing_here),
+            false => MethodRouter::new().fallback(no_such_method),
         };
         for (fixed, source) in shadowed {
             let fixed: Fixed = fixed.into();
@@ -164,6 +164,25 @@ fn spellings(template: &'static str) -> Vec<&'static str> {
         }
         _ => vec![template],
     }
+}
+
+/// Most of a body that is read before a refusal that does not look at it, bytes.
+const MOST_UNREAD: usize = 64 << 10;
+
+async fn nothing_here(body: Body) -> Rejection {
+    pass_over(body).await;
+    Rejection::not_found()
+}
+
+async fn no_such_method(body: Body) -> Rejection {
+    pass_over(body).await;
+    Rejection::method_not_allowed()
+}
+
+/// A connection is closed behind an answer that comes before the body was read, and its client's next request would fail.
+async fn pass_over(body: Body) {
+    // Of one that is too large nobody wants the rest.
+    let _ = axum::body::to_bytes(body, MOST_UNREAD).await;
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Archives: everything that a storage holds in one stream, out ([`export`]) and in again ([`import`]).
 //!
-//! The format is JSON Lines inside zstd, described in docs/backup.md. [`record`] says how each entry is written, [`stream`]
+//! The format is JSON Lines inside zstd, described in docs/backup.md. `record` says how each entry is written, `stream`
 //! what stands around them: a header with the version, and an end without which an archive is not whole. Knows storage by
 //! its traits alone, so it moves data between backends, too.
 //!

@@ -146,7 +146,7 @@ mod tests {
             statuses: Statuses::default(),
         };
         let expected = "System
-  server_info                               1 passed, 1 failed, 1 skipped  not seen: 200
+  server_info                               1 passed, 1 failed, 1 skipped    not seen: 200
 
 skipped:
   server_info: third

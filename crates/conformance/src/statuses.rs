@@ -49,6 +49,6 @@ mod tests {
         let operation = Operation::find("health_check").expect("an operation of the document");
         let statuses = Statuses::default();
         statuses.clone().note(operation, 200);
-        assert_eq!(statuses.line(operation), "200  not seen: 500 503");
+        assert_eq!(statuses.line(operation), "200  not seen: 400 500 503");
     }
 }

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn additions_are_warnings_everywhere() {
-        let project = project(&json!({"http": {"mount_prefix": "/x", "disable_mcp": true}}));
+        let project =
+            project(&json!({"checkpointer": {"backend": "x"}, "http": {"disable_mcp": true}}));
         let env = Env::from_pairs([("POSTGRES_URI".into(), "postgres://x".into())]);
         assert_eq!(check(Mode::Serve, false, &project, &env).unwrap().len(), 2);
     }

@@ -67,6 +67,8 @@ const OF_PROJECT: &[Stranger] = &[
 /// Operations in which somebody who is known is not told by status that they may do nothing, and why.
 const SAID_OTHERWISE: &[(&[&str], &str)] = &[
     (&["post_mcp", "post_a2a"], "refusals of users are told in the words of the protocol"),
+    (&["send_thread_command"], "refusals of users are told in the words of the protocol"),
+    (&["stream_thread_events"], "what may not be read is silent from the start"),
     (&["get_mcp", "delete_mcp"], "nobody decides about sessions, which are their user's alone"),
     (
         &["get_default_agent_card"],

@@ -318,7 +318,7 @@ impl Tx<'_> {
             if !selection.has_thread(Some(delivery.thread_id)) {
                 return Ok(Continue(()));
             }
-            let payload = Fields::new("webhook_delivery", row).json(12)?;
+            let payload = Fields::new("webhook_delivery", row).json(13)?;
             Ok(each(Entry::Delivery { delivery, payload }))
         })
     }

@@ -133,7 +133,9 @@ class Call:
         self._kind = "http"
         self._is_whole = False
         self._is_greeted = False
-        self._is_gone = False
+        # What the server has sent and the application has not received; ``None`` at the end. Bounded, so that a large body
+        # waits in the connection.
+        self._frames: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue(4)
         self.has_started = False
 
     async def scope(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -144,8 +146,8 @@ class Call:
         user = given.pop("user")
         scope = {
             **given,
-            # From 2.4 on frameworks would notice only when they send that the client has left.
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            # Before 2.4 frameworks would listen for the end while they answer, and so swallow what comes of the body.
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
             "raw_path": given["raw_path"].encode("latin-1"),
             "query_string": given["query_string"].encode("latin-1"),
             "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given["headers"]],
@@ -168,20 +170,30 @@ class Call:
         length, kind = _HEAD.unpack(await self._reader.readexactly(_HEAD.size))
         return kind, await self._reader.readexactly(length)
 
+    async def listen(self) -> None:
+        """Takes what the server sends until the client has left."""
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                await self._frames.put(await self._next())
+        await self._frames.put(None)
+
+    def is_answering(self) -> bool:
+        """Whether there is more to come of an answer that has begun."""
+        return self._kind == "http" and self.has_started and not self._is_whole
+
     async def receive(self) -> dict[str, Any]:
         """The next event for the application."""
         if self._kind == "websocket" and not self._is_greeted:
             self._is_greeted = True
             return {"type": "websocket.connect"}
-        try:
-            if self._is_gone:
-                raise EOFError
-            kind, payload = await self._next()
-        except (EOFError, OSError):
-            self._is_gone = True
+        frame = await self._frames.get()
+        if frame is None:
+            # For whoever asks next.
+            self._frames.put_nowait(None)
             if self._kind == "websocket":
                 return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
             return {"type": "http.disconnect"}
+        kind, payload = frame
         if kind == _BODY:
             return {"type": "http.request", "body": payload, "more_body": True}
         if kind == _BODY_END:
@@ -190,7 +202,7 @@ class Call:
             return {"type": "websocket.receive", "text": payload.decode()}
         if kind == _BYTES:
             return {"type": "websocket.receive", "bytes": payload}
-        self._is_gone = True
+        self._frames.put_nowait(None)
         return {"type": "websocket.disconnect", **json.loads(payload)}
 
     async def send(self, event: dict[str, Any]) -> None:
@@ -203,6 +215,7 @@ class Call:
             if body := event.get("body"):
                 await self._write(_CHUNK, bytes(body))
             if not event.get("more_body"):
+                self._is_whole = True
                 await self._write(_END, b"")
         elif kind == "websocket.accept":
             self.has_started = True
@@ -255,10 +268,20 @@ class AppWorker:
 
     async def _call(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         call = Call(reader, writer)
+        answering = listening = None
         try:
             scope = await call.scope(self.lifespan.state)
+            answering = asyncio.ensure_future(self.app(scope, call.receive, call.send))
+            listening = asyncio.ensure_future(call.listen())
+
+            def on_left(_: asyncio.Future[None]) -> None:
+                # A stream that nobody reads need not go on; everything else comes to its end.
+                if call.is_answering():
+                    answering.cancel()
+
+            listening.add_done_callback(on_left)
             try:
-                await self.app(scope, call.receive, call.send)
+                await answering
             except Exception:
                 traceback.print_exc()
                 # What has begun breaks off.
@@ -267,6 +290,9 @@ class AppWorker:
         except (EOFError, OSError, asyncio.CancelledError):
             pass
         finally:
+            for task in (answering, listening):
+                if task is not None:
+                    task.cancel()
             writer.close()
 
 

@@ -5,6 +5,7 @@ import os
 import time
 from typing import Any
 
+from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
@@ -21,6 +22,7 @@ def _one(node: Any) -> Any:
 
 
 def block(state: State) -> State:
+    get_stream_writer()("blocks")
     time.sleep(state["seconds"])
     return {"text": "woke up"}
 

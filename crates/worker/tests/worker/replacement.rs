@@ -8,8 +8,16 @@ use serde_json::json;
 
 use crate::{
     failures::{rough, wait_until_gone, worker_pid},
-    fixture::{Fixture, Run},
+    fixture::{Fixture, Run, Started},
 };
+
+/// A run whose node blocks its thread already: one that has not come so far would just be stopped.
+async fn begin_blocking(fixture: &Fixture) -> Started {
+    let run = Run::new("blocking", json!({"seconds": 600.0})).modes(&["custom"]);
+    let mut stuck = fixture.begin(&run);
+    stuck.event("custom").await;
+    stuck
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_neighbour_moves_between_two_supersteps_and_goes_on_elsewhere() {
@@ -17,8 +25,7 @@ async fn a_neighbour_moves_between_two_supersteps_and_goes_on_elsewhere() {
     let run = Run::new("stepping", json!({"seconds": 0.2, "steps": 40})).modes(&["updates"]);
     let mut neighbour = fixture.begin(&run);
     neighbour.event("updates").await;
-    let mut stuck = fixture.begin(&Run::new("blocking", json!({"seconds": 600.0})));
-    stuck.event("values").await;
+    let stuck = begin_blocking(&fixture).await;
     fixture.pool.cancel(stuck.lease);
     let ended = neighbour.ended().await;
     assert_eq!(ended.outcome.ending, Ending::Moved);
@@ -55,8 +62,7 @@ async fn a_graph_inside_of_a_node_comes_to_its_end_before_the_run_moves() {
     let fixture = Fixture::start(rough()).await;
     let run = Run::new("calling", json!({"seconds": 0.3, "steps": 20})).modes(&["updates"]);
     let neighbour = fixture.begin(&run);
-    let mut stuck = fixture.begin(&Run::new("blocking", json!({"seconds": 600.0})));
-    stuck.event("values").await;
+    let stuck = begin_blocking(&fixture).await;
     let first = worker_pid(&fixture).await;
     fixture.pool.cancel(stuck.lease);
     let ended = neighbour.ended().await;
@@ -78,8 +84,7 @@ async fn a_run_without_checkpoints_is_not_stopped_halfway() {
     run.temporary = true;
     let mut neighbour = fixture.begin(&run);
     neighbour.event("updates").await;
-    let mut stuck = fixture.begin(&Run::new("blocking", json!({"seconds": 600.0})));
-    stuck.event("values").await;
+    let stuck = begin_blocking(&fixture).await;
     fixture.pool.cancel(stuck.lease);
     neighbour.ended().await.succeeded();
     fixture.pool.shutdown().await;

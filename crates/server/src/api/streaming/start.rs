@@ -5,7 +5,11 @@
 use agent_server_api::{Context, parse_uuid};
 use agent_server_domain::{
     runs::kwargs::{RunRequest, Tracer},
-    storage::{Map, RawJson, ThreadId, runs::MultitaskStrategy, threads::Thread},
+    storage::{
+        Map, RawJson, ThreadId,
+        runs::MultitaskStrategy,
+        threads::{Thread, ThreadStatus},
+    },
 };
 use serde_json::{Value, json};
 
@@ -62,7 +66,11 @@ impl Api {
         let unbound = || Failure::new(NO_SUCH_RUN, "No interrupted run is bound to this thread.");
         let thread = thread_id(thread).map_err(|_| unbound())?;
         let found = self.settled(cx, thread).await.ok_or_else(unbound)?;
-        let asked = interrupt_ids(&found);
+        // While a run is at work, the questions that the thread shows are those that this run answers.
+        let asked = match found.status {
+            ThreadStatus::Interrupted => interrupt_ids(&found),
+            _ => vec![],
+        };
         for Response { interrupt_id, .. } in &responses {
             if !asked.contains(interrupt_id) {
                 let text = format!("Unknown or already-consumed interrupt: {interrupt_id}");

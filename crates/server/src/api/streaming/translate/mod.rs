@@ -45,8 +45,8 @@ pub(super) struct Run {
     announced: HashSet<Namespace>,
     /// Those of them that have not ended, with their names.
     open: HashMap<Namespace, String>,
-    /// The last checkpoint that was told.
-    checkpoint: String,
+    /// The checkpoints that were told.
+    checkpoints: HashSet<String>,
     /// The entry that is being translated, and how many events it has become.
     entry: (EventId, u32),
 }
@@ -81,7 +81,7 @@ impl Run {
             asked: HashSet::new(),
             announced: HashSet::new(),
             open: HashMap::new(),
-            checkpoint: String::new(),
+            checkpoints: HashSet::new(),
             entry: (EventId::MIN, 0),
         }
     }
@@ -291,11 +291,10 @@ impl Run {
         let Ok(given) = serde_json::from_slice::<tool::Checkpoint>(data) else { return };
         let Some((id, data)) = given.shown() else { return };
         let parts = format!("checkpoint|{}|{id}", key(&namespace));
-        // Another attempt begins with the one that the last has come to.
-        if self.checkpoint == parts {
+        // Another attempt begins with one that the last had come to.
+        if !self.checkpoints.insert(parts.clone()) {
             return;
         }
-        self.checkpoint.clone_from(&parts);
         events.push(self.made(&parts, "checkpoints", namespace, &data));
     }
 
