@@ -93,6 +93,7 @@ async def test_the_official_client_comes_back_and_misses_nothing(server, http, t
         async for event in subscription:
             seen.append(event)
         assert await thread.output == {"n": 1, "log": ["first", "waited"]}
-    told = [event["params"]["data"] for event in seen]
+    # A kill between a node's result and the checkpoint behind it: the next attempt tells of the result once more, as cached.
+    told = [event["params"]["data"] for event in seen if "__metadata__" not in event["params"]["data"]]
     lifecycle = [{"event": word, "graph_name": "gated"} for word in ("running", "completed")]
     assert told == [lifecycle[0], {"first": {"log": ["first"]}}, {"wait": {"log": ["waited"]}}, lifecycle[1]]
