@@ -5,7 +5,7 @@
 use agent_server_storage::{
     CronId, Map, RawJson, RunId, assistants::Assistant, runs::MultitaskStrategy, threads::Thread,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
@@ -294,18 +294,23 @@ pub fn webhook(kwargs: &RawJson) -> Option<String> {
 /// The checkpoint that a run starts from, if it asked for one.
 pub fn checkpoint_id(kwargs: &RawJson) -> Option<String> {
     #[derive(Deserialize)]
-    struct Part {
-        config: Config,
-    }
-    #[derive(Deserialize)]
-    struct Config {
-        configurable: Configurable,
-    }
-    #[derive(Deserialize)]
     struct Configurable {
         checkpoint_id: Option<String>,
     }
-    kwargs.parse::<Part>().ok()?.config.configurable.checkpoint_id
+    in_configurable::<Configurable>(kwargs)?.checkpoint_id
+}
+
+/// Some members of the configurable of a run; `None` if they are of another form.
+pub(crate) fn in_configurable<T: DeserializeOwned>(kwargs: &RawJson) -> Option<T> {
+    #[derive(Deserialize)]
+    struct Part<T> {
+        config: Config<T>,
+    }
+    #[derive(Deserialize)]
+    struct Config<T> {
+        configurable: T,
+    }
+    Some(kwargs.parse::<Part<T>>().ok()?.config.configurable)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use agent_server_storage::{Map, RawJson};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::kwargs::in_configurable;
 use crate::trace::TraceContext;
 
 const TRACEPARENT: &str = "__otel_traceparent__";
@@ -28,14 +29,6 @@ pub(super) struct Origin {
 /// Where a run came from.
 pub(super) fn of(kwargs: &RawJson) -> Origin {
     #[derive(Deserialize)]
-    struct Part {
-        config: Config,
-    }
-    #[derive(Deserialize)]
-    struct Config {
-        configurable: Configurable,
-    }
-    #[derive(Deserialize)]
     struct Configurable {
         #[serde(rename = "__otel_traceparent__")]
         traceparent: Option<String>,
@@ -43,10 +36,11 @@ pub(super) fn of(kwargs: &RawJson) -> Origin {
         tracestate: Option<String>,
         langgraph_request_id: Option<String>,
     }
-    let Ok(Part { config: Config { configurable } }) = kwargs.parse() else {
+    let Some(Configurable { traceparent, tracestate, langgraph_request_id: request_id }) =
+        in_configurable(kwargs)
+    else {
         return Origin::default();
     };
-    let Configurable { traceparent, tracestate, langgraph_request_id: request_id } = configurable;
     let trace = traceparent.map(|traceparent| TraceContext { traceparent, tracestate });
     Origin { trace, request_id }
 }

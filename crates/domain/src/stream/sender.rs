@@ -3,7 +3,7 @@
 use agent_server_storage::{Cost, RunId, Scope, ThreadId, runs::RunStatus};
 use serde::Deserialize;
 
-use crate::{Domain, Error, Result};
+use crate::{Domain, Error, Result, runs::kwargs::in_configurable};
 
 /// A run that sends events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,18 +14,6 @@ pub struct Sender {
     pub speaks_protocol: bool,
     /// What has become of it by now.
     pub status: RunStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Kwargs {
-    config: Config,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Config {
-    configurable: Configurable,
 }
 
 #[derive(Default, Deserialize)]
@@ -49,7 +37,7 @@ impl Domain {
         let run = self.storage().read(Cost::Point, move |tx| read(tx)).await?;
         Ok(run.map(|run| {
             let Configurable { graph_id, speaks_protocol } =
-                run.kwargs.parse::<Kwargs>().unwrap_or_default().config.configurable;
+                in_configurable(&run.kwargs).unwrap_or_default();
             let speaks_protocol = speaks_protocol == serde_json::Value::Bool(true);
             Sender { graph_id, speaks_protocol, status: run.status }
         }))
