@@ -83,7 +83,7 @@ mod tests {
             metric_prefix: String::new(),
             configurable_headers: agent_server_server::HeaderRules::default(),
             cors: agent_server_server::Cors::default(),
-            logged_headers: agent_server_server::HeaderNames::default(),
+            logged_headers: agent_server_server::HeaderRules::default(),
             mount_prefix: None,
             api_url: None,
         }

@@ -23,7 +23,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{HeaderNames, MountPrefix};
+use crate::{HeaderRules, MountPrefix};
 
 /// Requests of those who look after the server say nothing about its work.
 const UNLOGGED: [&str; 2] = ["/ok", "/metrics"];
@@ -35,7 +35,7 @@ const CLIENT_GONE: u16 = 499;
 #[derive(Clone, Debug, Default)]
 pub struct AccessLog {
     /// Headers of requests and answers that are logged.
-    pub headers: HeaderNames,
+    pub headers: HeaderRules,
     /// Who is told of requests as parts of traces.
     pub traces: Traces,
 }
@@ -82,7 +82,7 @@ pub(crate) async fn log(
     let trace = begin_span(&log.traces, &mut request, &path);
     let is_head = *request.method() == Method::HEAD;
     let mut line = Line {
-        request_headers: log.headers.of(request.headers()),
+        request_headers: log.headers.logged(request.headers()),
         log,
         span: span.clone(),
         trace,
@@ -130,7 +130,7 @@ impl Line {
             status: status.as_u16(),
             after_ms: self.elapsed_ms(),
             route,
-            headers: self.log.headers.of(response.headers()),
+            headers: self.log.headers.logged(response.headers()),
             place: run_place(response.headers()),
         });
         self.complete |= response.body().is_end_stream();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use agent_server_server::{Cors, HeaderNames, HeaderRules, MountPrefix};
+use agent_server_server::{Cors, HeaderRules, MountPrefix};
 use serde_json::Value;
 
 use super::{Sources, cors, first, headers, project::Project};
@@ -27,7 +27,7 @@ pub(crate) struct Http {
     /// Which pages of other origins may call.
     pub(crate) cors: Cors,
     /// Headers that are logged.
-    pub(crate) logged_headers: HeaderNames,
+    pub(crate) logged_headers: HeaderRules,
     /// Path in front of all routes.
     pub(crate) mount_prefix: Option<MountPrefix>,
     /// Address of the server as others see it.
@@ -108,7 +108,7 @@ fn mount_prefix(env: &Env, project: &Project) -> Result<Option<MountPrefix>> {
 }
 
 /// The headers of `http.logging_headers`.
-fn logged_headers(project: &Project) -> Result<HeaderNames> {
+fn logged_headers(project: &Project) -> Result<HeaderRules> {
     let section = project.sections.get("http").and_then(|http| http.get("logging_headers"));
     let names = |keys: [&str; 2]| -> Result<Vec<String>> {
         let given = keys.iter().find_map(|key| section?.get(key)).cloned();
@@ -116,10 +116,7 @@ fn logged_headers(project: &Project) -> Result<HeaderNames> {
             Refusal::usage(format!("http.logging_headers.{}: not a list of texts", keys[0])).into()
         })
     };
-    Ok(HeaderNames {
-        includes: names(["includes", "include"])?,
-        excludes: names(["excludes", "exclude"])?,
-    })
+    Ok(HeaderRules::new(&names(["includes", "include"])?, &names(["excludes", "exclude"])?))
 }
 
 #[cfg(test)]
