@@ -239,12 +239,13 @@ impl Log {
         state.events.range(saved..).map(Logged::stored).collect()
     }
 
-    /// The oldest `count` of what was unsaved is stored: these are returned.
-    pub(super) fn saved(&self, count: usize) -> Vec<Logged> {
+    /// The oldest `count` of what was unsaved is stored: these are returned, if somebody wants them.
+    pub(super) fn saved(&self, count: usize, are_wanted: bool) -> Vec<Logged> {
         let mut state = self.state.lock();
         let first = state.events.len() - state.unsaved;
-        let saved: Vec<_> = state.events.range(first..first + count).cloned().collect();
-        let bytes: usize = saved.iter().map(|logged| logged.event.data.len()).sum();
+        let stored = state.events.range(first..first + count);
+        let bytes: usize = stored.clone().map(|logged| logged.event.data.len()).sum();
+        let saved = if are_wanted { stored.cloned().collect() } else { vec![] };
         state.unsaved -= count;
         state.unsaved_bytes -= bytes;
         self.trim(&mut state);

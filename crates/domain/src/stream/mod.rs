@@ -135,21 +135,20 @@ impl Streams {
     pub(crate) fn publish(&self, log: &Log, events: Vec<Logged>, now: Timestamp) {
         let added = events.into_iter().filter_map(|logged| self.add(log, logged, true, now));
         let added: Vec<_> = added.collect();
-        if log.is_resumable() {
-            self.tell_kept(log.thread_id, added, now);
+        if log.is_resumable()
+            && let Some(kept) = self.find_kept(log.thread_id)
+        {
+            kept.keep(added, || self.next_id(now));
         }
     }
 
     /// The oldest `count` of what was unsaved in a log is stored.
     pub(crate) fn saved(&self, log: &Log, count: usize, now: Timestamp) {
-        let saved = log.saved(count);
-        self.tell_kept(log.thread_id, saved, now);
-    }
-
-    fn tell_kept(&self, thread_id: ThreadId, events: Vec<Logged>, now: Timestamp) {
-        let kept = self.kept.read().get(&thread_id).and_then(Weak::upgrade);
+        // Whoever comes after this look reads in storage what is stored by now.
+        let kept = self.find_kept(log.thread_id);
+        let saved = log.saved(count, kept.is_some());
         if let Some(kept) = kept {
-            kept.keep(events, || self.next_id(now));
+            kept.keep(saved, || self.next_id(now));
         }
     }
 
@@ -234,7 +233,7 @@ impl Streams {
 
     /// Whether somebody waits for the thread's events to be stored.
     pub(crate) fn is_kept_followed(&self, thread_id: ThreadId) -> bool {
-        self.kept.read().get(&thread_id).is_some_and(|log| log.strong_count() > 0)
+        self.find_kept(thread_id).is_some()
     }
 
     /// Whether somebody follows the thread.
@@ -245,6 +244,10 @@ impl Streams {
     /// The log of a thread that somebody follows.
     fn find_thread(&self, thread_id: ThreadId) -> Option<Arc<Log>> {
         self.threads.read().get(&thread_id).and_then(Weak::upgrade)
+    }
+
+    fn find_kept(&self, thread_id: ThreadId) -> Option<Arc<Log>> {
+        self.kept.read().get(&thread_id).and_then(Weak::upgrade)
     }
 
     /// The logs of the thread's runs.

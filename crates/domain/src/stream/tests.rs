@@ -95,7 +95,7 @@ fn what_is_not_saved_stays_however_much_it_is() {
         (log.look(&mut position, &mut events, true), events.len())
     };
     assert_eq!(look(EventId::MIN), (Look::Given, 4));
-    log.saved(3);
+    log.saved(3, false);
     assert_eq!(look(EventId::MIN), (Look::Behind(unsaved[1].id), 0));
     assert_eq!(look(unsaved[1].id), (Look::Given, 2));
     assert_eq!(log.unsaved(), unsaved[3..]);
@@ -110,7 +110,7 @@ fn a_save_is_asked_for_once() {
     let large = Event { name: "c".into(), data: Bytes::from(vec![b' '; 2 << 20]) };
     assert_eq!(streams.push(RUN, at(1), large.clone()), Save::Now);
     assert_eq!(streams.push(RUN, at(1), large), Save::No);
-    log.saved(log.unsaved().len());
+    log.saved(log.unsaved().len(), false);
     assert_eq!(streams.push(RUN, at(1), event("d")), Save::Soon);
     let streams = Streams::new(1 << 20);
     streams.open_new(RUN, THREAD, false);
