@@ -156,33 +156,14 @@ const EXPIRES: &str = "ttl IS NOT NULL AND settled IS NOT updated_at";
 
 impl Write for Tx<'_> {
     fn insert_thread(&self, thread: &Thread) -> Result<()> {
-        let key = self.first(
-            "INSERT INTO thread (thread_id, created_at, updated_at, state_updated_at, status, metadata, config, \
-             ttl_strategy, ttl) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (thread_id) DO NOTHING RETURNING thread_key",
-            params![
-                thread.thread_id.0.as_bytes(),
-                micros(thread.created_at),
-                micros(thread.updated_at),
-                micros(thread.state_updated_at),
-                thread.status.as_str(),
-                self.metadata_text(&thread.metadata),
-                self.small_text("thread", &thread.config),
-                thread.ttl.map(|ttl| ttl.strategy.as_str()),
-                thread.ttl.map(|ttl| ttl.micros),
-            ],
-            |row| row.get::<_, i64>(0).sql(),
-        )?;
+        let sql = "INSERT INTO thread (thread_id, created_at, updated_at, state_updated_at, status, metadata, config, \
+                   ttl_strategy, ttl) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+                   ON CONFLICT (thread_id) DO NOTHING RETURNING thread_key";
+        let key = self.with_columns(thread, |columns| {
+            self.first(sql, columns, |row| row.get::<_, i64>(0).sql())
+        })?;
         let key = key.ok_or(agent_server_storage::Error::Duplicate("thread"))?;
-        let given = |json: &Option<RawJson>| json.clone().map(Some);
-        self.put_state(
-            key,
-            &Changes {
-                values: given(&thread.values),
-                interrupts: given(&thread.interrupts),
-                error: given(&thread.error),
-                ..Changes::default()
-            },
-        )
+        self.put_state(key, &state_of(thread))
     }
 
     fn update_thread(&self, scope: &Scope, id: ThreadId, changes: &Changes) -> Result<bool> {
@@ -220,7 +201,37 @@ impl Write for Tx<'_> {
     }
 }
 
+/// The large columns of a thread.
+pub(crate) fn state_of(thread: &Thread) -> Changes {
+    let given = |json: &Option<RawJson>| json.clone().map(Some);
+    Changes {
+        values: given(&thread.values),
+        interrupts: given(&thread.interrupts),
+        error: given(&thread.error),
+        ..Changes::default()
+    }
+}
+
 impl Tx<'_> {
+    /// Hands on the other columns of a thread, its id first.
+    pub(crate) fn with_columns<R>(
+        &self,
+        thread: &Thread,
+        write: impl FnOnce(&[&dyn ToSql]) -> R,
+    ) -> R {
+        write(params![
+            thread.thread_id.0.as_bytes(),
+            micros(thread.created_at),
+            micros(thread.updated_at),
+            micros(thread.state_updated_at),
+            thread.status.as_str(),
+            self.metadata_text(&thread.metadata),
+            self.small_text("thread", &thread.config),
+            thread.ttl.map(|ttl| ttl.strategy.as_str()),
+            thread.ttl.map(|ttl| ttl.micros),
+        ])
+    }
+
     pub(crate) fn put_state(&self, key: i64, changes: &Changes) -> Result<()> {
         let mut set = Columned::default();
         for (name, change) in [

@@ -12,12 +12,15 @@ use agent_server_storage::{
     idempotency::{self, Write as _},
     runs::Write as _,
     store::{Item, Vector},
-    threads::{Changes, Thread, Write as _},
+    threads::{Thread, Write as _},
     webhooks::{Read as _, Write as _},
 };
 use rusqlite::params;
 
-use crate::{codec::micros, error::SqlResult, namespace::encode, tx::Tx, vector, zip::Json};
+use crate::{
+    codec::micros, error::SqlResult, namespace::encode, threads::state_of, tx::Tx, vector,
+    zip::Json,
+};
 
 const ALL: &Scope = &Scope::server();
 
@@ -100,31 +103,10 @@ impl Tx<'_> {
         }
         self.delete("DELETE FROM run WHERE thread_id = ?1", [id.0.as_bytes()])?;
         self.delete_deliveries(id)?;
-        self.change(
-            "UPDATE thread SET created_at = ?2, updated_at = ?3, state_updated_at = ?4, status = ?5, metadata = ?6, \
-             config = ?7, ttl_strategy = ?8, ttl = ?9, settled = NULL WHERE thread_key = ?1",
-            params![
-                key,
-                micros(thread.created_at),
-                micros(thread.updated_at),
-                micros(thread.state_updated_at),
-                thread.status.as_str(),
-                self.metadata_text(&thread.metadata),
-                self.small_text("thread", &thread.config),
-                thread.ttl.map(|ttl| ttl.strategy.as_str()),
-                thread.ttl.map(|ttl| ttl.micros),
-            ],
-        )
-        .sql()?;
-        self.put_state(
-            key,
-            &Changes {
-                values: thread.values.clone().map(Some),
-                interrupts: thread.interrupts.clone().map(Some),
-                error: thread.error.clone().map(Some),
-                ..Changes::default()
-            },
-        )
+        let sql = "UPDATE thread SET created_at = ?2, updated_at = ?3, state_updated_at = ?4, status = ?5, metadata = ?6, \
+                   config = ?7, ttl_strategy = ?8, ttl = ?9, settled = NULL WHERE thread_id = ?1";
+        self.with_columns(thread, |columns| self.change(sql, columns)).sql()?;
+        self.put_state(key, &state_of(thread))
     }
 
     fn import_before(&self, before: &TaskBefore) -> Result<()> {
