@@ -15,6 +15,7 @@ except ImportError as error:
     raise pytest.UsageError(f"{error.name} is not installed: run `cargo xtask env`") from None
 
 from support.auth import AuthServer
+from support.events import events_server
 from support.gate import Gate
 from support.names import Names
 from support.server import Server
@@ -54,6 +55,21 @@ def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 @pytest.fixture(scope="session")
 def url(server: Server | None, pytestconfig: pytest.Config) -> str:
     return pytestconfig.getoption("--url") or server.url
+
+
+@pytest.fixture(scope="module")
+def events_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server of the project whose graphs cover all channels of the event protocol."""
+    server = events_server(tmp_path_factory.mktemp("events"))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+async def events_http(events_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=events_url, trust_env=False, timeout=30) as http:
+        yield http
 
 
 @pytest.fixture

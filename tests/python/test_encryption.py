@@ -1,6 +1,5 @@
 """Encryption with a key: what the files show, who may open them, and that everything works as without."""
 
-import random
 import sqlite3
 import subprocess
 
@@ -8,28 +7,11 @@ import httpx
 import pytest
 from langgraph_sdk import get_client
 
+from support.encryption import canary, holds
 from support.server import STORE_PROJECT, Server, binary
 
 KEY = "0123456789abcdef0123456789abcdef"
 ENV = {"LANGGRAPH_AES_KEY": KEY, "LANGGRAPH_AES_JSON_KEYS": "secret,profile"}
-PART_BYTES = 24
-
-
-def canary(seed: int) -> str:
-    """Letters that nothing else has, few enough to lie uncompressed in most rows of a server without a key."""
-    noise = random.Random(seed)
-    return "".join(chr(noise.randrange(0x4E00, 0x9000)) for _ in range(60))
-
-
-def holds(server: Server, *texts: str) -> set[str]:
-    """Files of the data folder in which some part of a text can be read, as it is or in JSON's escapes."""
-    parts = []
-    for text in texts:
-        for whole in (text.encode(), text.encode("utf-16-le"), text.encode("unicode_escape")):
-            parts += [whole[at : at + PART_BYTES] for at in range(0, len(whole) - PART_BYTES, PART_BYTES)]
-    files = [file for file in server.data.rglob("*") if file.is_file()]
-    assert any(file.name == "agent-server.db" for file in files)
-    return {file.name for file in files if any(part in file.read_bytes() for part in parts)}
 
 
 def doctor(server: Server, env: dict[str, str]) -> subprocess.CompletedProcess:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import random
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -12,26 +11,8 @@ import httpx
 import pytest
 from langgraph_sdk.errors import APIStatusError
 
-from support.encryption import EncryptionServer
+from support.encryption import EncryptionServer, canary, holds
 from support.server import PROJECT, Server, binary, wait_until
-
-PART_BYTES = 24
-
-
-def canary(seed: int) -> str:
-    """Letters that nothing else has, few enough to lie uncompressed in most rows of a server without encryption."""
-    noise = random.Random(seed)
-    return "".join(chr(noise.randrange(0x4E00, 0x9000)) for _ in range(60))
-
-
-def holds(server: Server, *texts: str) -> set[str]:
-    """Files of the data folder in which some part of a text can be read."""
-    parts = []
-    for text in texts:
-        for whole in (text.encode(), text.encode("unicode_escape")):
-            parts += [whole[at : at + PART_BYTES] for at in range(0, len(whole) - PART_BYTES, PART_BYTES)]
-    files = [file for file in server.data.rglob("*") if file.is_file()]
-    return {file.name for file in files if any(part in file.read_bytes() for part in parts)}
 
 
 def stored(server: Server, sql: str) -> list[tuple]:

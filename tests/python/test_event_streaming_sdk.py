@@ -4,15 +4,6 @@ import asyncio
 
 import pytest
 from langgraph_sdk import get_client, get_sync_client
-from support.events import events_server
-
-
-@pytest.fixture(scope="module")
-def events_url(tmp_path_factory):
-    server = events_server(tmp_path_factory.mktemp("events"))
-    server.start()
-    yield server.url
-    server.stop()
 
 
 @pytest.fixture

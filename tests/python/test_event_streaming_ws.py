@@ -3,25 +3,15 @@
 import json
 from uuid import uuid4
 
-import httpx
 import pytest
-from support.events import CHANNELS, ends, events_server, read, start
+from support.events import CHANNELS, ends, read, start
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 
-@pytest.fixture(scope="module")
-def events_url(tmp_path_factory):
-    server = events_server(tmp_path_factory.mktemp("events"))
-    server.start()
-    yield server.url
-    server.stop()
-
-
 @pytest.fixture
-async def http(events_url):
-    async with httpx.AsyncClient(base_url=events_url, trust_env=False, timeout=30) as http:
-        yield http
+def http(events_http):
+    return events_http
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent_server_worker import frames, modules
-from agent_server_worker.modules import LoadError, import_named, split
+from agent_server_worker.modules import LoadError, load_variable
 
 _HEAD = struct.Struct("<IB")
 
@@ -35,15 +35,7 @@ _LAST_SECONDS = 1.5
 
 def load(spec: str) -> Any:
     """Loads the application that ``http.app`` names."""
-    named = split(spec)
-    if named is None or not named[1]:
-        raise LoadError(f"'{spec}' is not like ./file.py:variable or module:variable")
-    path, variable = named
-    module = import_named(path)
-    try:
-        app = getattr(module, variable)
-    except AttributeError:
-        raise LoadError(f"{path} has no variable '{variable}'") from None
+    path, variable, app = load_variable(spec)
     if not callable(app) or isinstance(app, type):
         raise LoadError(f"'{variable}' in {path} is a {type(app).__name__}, not an ASGI application")
     router = getattr(app, "router", None)

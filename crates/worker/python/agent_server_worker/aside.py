@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import orjson
 
 from agent_server_worker import frames
-from agent_server_worker.modules import LoadError, import_named, split
+from agent_server_worker.modules import LoadError, load_variable
 from agent_server_worker.user import dumps
 
 T = TypeVar("T")
@@ -33,17 +33,7 @@ class Answers(Protocol):
 
 def load_object(spec: str, expected: type[T]) -> T:
     """Loads the object of the project that ``path:variable`` names."""
-    named = split(spec)
-    if named is None or not named[1]:
-        raise LoadError(f"'{spec}' is not like ./file.py:variable or module:variable")
-    path, variable = named
-    module = import_named(path)
-    try:
-        found = getattr(module, variable)
-    except AttributeError:
-        likely = [name for name, value in vars(module).items() if isinstance(value, expected)]
-        hint = f"; it has {', '.join(likely)}" if likely else ""
-        raise LoadError(f"{path} has no variable '{variable}'{hint}") from None
+    path, variable, found = load_variable(spec, expected)
     if not isinstance(found, expected):
         kind = f"langgraph_sdk.{expected.__name__}"
         raise LoadError(f"'{variable}' in {path} is a {type(found).__name__}, not a {kind}")

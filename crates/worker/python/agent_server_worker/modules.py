@@ -12,6 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
 class LoadError(Exception):
@@ -30,6 +31,21 @@ def split(spec: str) -> tuple[str, str] | None:
     """Path or module, and variable, of ``path:variable``."""
     path, colon, variable = spec.rpartition(":")
     return (path, variable) if colon and path else None
+
+
+def load_variable(spec: str, wanted: type | None = None) -> tuple[str, str, Any]:
+    """What ``path:variable`` names, after path and variable. Where there is none, those of the wanted type are told."""
+    named = split(spec)
+    if named is None or not named[1]:
+        raise LoadError(f"'{spec}' is not like ./file.py:variable or module:variable")
+    path, variable = named
+    module = import_named(path)
+    try:
+        return path, variable, getattr(module, variable)
+    except AttributeError:
+        likely = [name for name, value in vars(module).items() if wanted and isinstance(value, wanted)]
+        hint = f"; it has {', '.join(likely)}" if likely else ""
+        raise LoadError(f"{path} has no variable '{variable}'{hint}") from None
 
 
 def import_named(path: str) -> ModuleType:
