@@ -213,12 +213,14 @@ impl Domain {
             let (over, early) = (verdict.is_over(), matches!(verdict, Verdict::Early(_)));
             let status = verdict.status();
             let now = self.now();
-            let last = self.last_events(lease.run_id, &verdict, now);
             let kept = log.as_deref().filter(|log| log.is_resumable());
             let _events_order = match kept {
                 Some(log) => Some(log.saving().await),
                 None => None,
             };
+            // Their ids are given while nobody else can save: whoever begins to follow the thread from now on waits for this
+            // commit before reading what is stored.
+            let last = self.last_events(lease.run_id, &verdict, now);
             let mut events = kept.map(Log::unsaved).unwrap_or_default();
             let count = events.len();
             if kept.is_some() {
