@@ -72,7 +72,12 @@ fn with_hint(cause: String, operations: &[(String, Rate)]) -> String {
 }
 
 fn refuse<T>(key: &str, cause: &str) -> Result<T> {
-    Err(Refusal::usage(format!("limits.{key} of {}: {cause}", file::NAME)).into())
+    let variable = match key {
+        "requests_per_second" => " (AGENT_SERVER_REQUESTS_PER_SECOND)",
+        "burst" => " (AGENT_SERVER_REQUEST_BURST)",
+        _ => "",
+    };
+    Err(Refusal::usage(format!("limits.{key} of {}{variable}: {cause}", file::NAME)).into())
 }
 
 #[cfg(test)]
@@ -115,12 +120,12 @@ mod tests {
         };
         assert_eq!(
             cause("requests_per_second = 0"),
-            "limits.requests_per_second of agent-server.toml: 0 requests per second; it must be from one a day \
+            "limits.requests_per_second of agent-server.toml (AGENT_SERVER_REQUESTS_PER_SECOND): 0 requests per second; it must be from one a day \
              (0.0000116) to 1000000"
         );
         assert_eq!(
             cause("burst = 3"),
-            "limits.burst of agent-server.toml: requests_per_second is not set, which it belongs to"
+            "limits.burst of agent-server.toml (AGENT_SERVER_REQUEST_BURST): requests_per_second is not set, which it belongs to"
         );
         assert_eq!(
             cause("inflight_runs = 0"),
