@@ -147,7 +147,8 @@ async fn serve(
             openapi: match &built_in {
                 Some(built_in) => Some(built_in.document()),
                 None => project.auth.as_ref().and_then(|auth| auth.openapi.clone()),
-            },
+            }
+            .map(Arc::new),
         },
         limits: settings.rates.clone(),
         app: app.clone().map(|app| Mounted {

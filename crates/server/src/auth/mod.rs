@@ -40,8 +40,8 @@ pub struct Auth {
     /// Whether requests that say they come from Studio pass without credentials. For a workplace only: whoever can reach
     /// the port can say so.
     pub trusts_studio: bool,
-    /// `securitySchemes` and `security` of the served document.
-    pub openapi: Option<Map>,
+    /// `securitySchemes` and `security` of the served document. Shared: every request gets a copy of the rest.
+    pub openapi: Option<Arc<Map>>,
 }
 
 impl fmt::Debug for Auth {
