@@ -43,6 +43,11 @@ static LATENCY: LazyLock<HistogramVec> = LazyLock::new(|| {
     register_histogram_vec!(options, &["method", "path"]).expect(UNIQUE)
 });
 
+static LIMITED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Requests that a limit refused";
+    register_int_counter_vec!("lg_api_limited_requests_total", help, &["limit"]).expect(UNIQUE)
+});
+
 fn gauge(name: &str, help: &str) -> Gauge {
     register_gauge!(name, help).expect(UNIQUE)
 }
@@ -94,6 +99,11 @@ pub(crate) async fn count(request: Request, next: Next) -> Response {
     let took = begin.elapsed().as_secs_f64() * 1e3;
     LATENCY.with_label_values(&[method, path_text]).observe(took);
     response
+}
+
+/// Counts a request that a limit refused. Limits are those of the settings, so that their number is bounded.
+pub(crate) fn count_limited(limit: &str) {
+    LIMITED.with_label_values(&[limit]).inc();
 }
 
 /// The figures in the text format of Prometheus; our names begin with `prefix`.

@@ -1,6 +1,6 @@
 //! Accepting connections until told to stop.
 
-use std::{io, time::Duration};
+use std::{future::IntoFuture, io, net::SocketAddr, time::Duration};
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -10,6 +10,15 @@ use tokio_util::sync::CancellationToken;
 /// of something are waited for.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Whether handlers are told where requests come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// Nobody asks.
+    Hidden,
+    /// In the extensions of each request.
+    Shown,
+}
+
 /// Serves `router` on `listener` until `stop`, then lets requests in progress end.
 ///
 /// # Errors
@@ -17,6 +26,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    addresses: Addresses,
     stop: CancellationToken,
 ) -> io::Result<()> {
     use axum::serve::ListenerExt;
@@ -27,11 +37,26 @@ pub async fn serve(
         }
     });
     let stopped = stop.clone();
+    let stopped = async move { stopped.cancelled().await };
     // Not the router itself: it would be built anew, handler by handler, for each connection.
-    let serving = axum::serve(listener, router.into_make_service())
-        .with_graceful_shutdown(async move { stopped.cancelled().await });
+    match addresses {
+        Addresses::Hidden => {
+            let serving = axum::serve(listener, router.into_make_service());
+            until(stop, serving.with_graceful_shutdown(stopped)).await
+        }
+        Addresses::Shown => {
+            let router = router.into_make_service_with_connect_info::<SocketAddr>();
+            until(stop, axum::serve(listener, router).with_graceful_shutdown(stopped)).await
+        }
+    }
+}
+
+async fn until(
+    stop: CancellationToken,
+    serving: impl IntoFuture<Output = io::Result<()>>,
+) -> io::Result<()> {
     tokio::select! {
-        ended = std::future::IntoFuture::into_future(serving) => ended,
+        ended = serving.into_future() => ended,
         () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
     }
 }

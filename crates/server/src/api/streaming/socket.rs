@@ -31,7 +31,7 @@ use super::{
 };
 use crate::error::Error;
 
-const PATH: &str = "/threads/{thread_id}/stream/events";
+pub(crate) const PATH: &str = "/threads/{thread_id}/stream/events";
 
 /// The route of the connection, which the document cannot describe.
 pub(crate) fn websocket(api: Api) -> Router {
