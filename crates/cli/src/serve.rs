@@ -3,7 +3,10 @@
 //! Start: port, storage, HTTP, then graphs, so that the server answers at once however long graphs take to load. Stop: no
 //! run starts, those in progress get time to end, no new connections, streams end, leases go back, storage closes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use agent_server_domain::{Domain, ports::Clock, trace::Traces};
 use agent_server_server::{AccessLog, Loopback, app::Mounted, webhooks::Sender};
@@ -17,7 +20,7 @@ use crate::{
     args::DevArgs,
     auth::LateAuth,
     banner::{Banner, say},
-    config::{Settings, find_project, project::Project, telemetry::Tracing, unsupported},
+    config::{self, Settings, project::Project, telemetry::Tracing},
     encryption,
     env::Env,
     graphs::GraphHosts,
@@ -37,6 +40,9 @@ const LOOPBACK: &str = "api";
 /// How long requests get at the stop before storage is closed under them. They take milliseconds, or as long as a worker.
 const SHORT_REQUESTS: Duration = Duration::from_secs(1);
 
+/// How long supersteps in progress get to end when the project has changed. Who has just saved waits for as long.
+const SUPERSTEPS: Duration = Duration::from_secs(5);
+
 /// Why a server stopped.
 enum Stopped {
     /// It was told to.
@@ -53,11 +59,8 @@ enum Stopped {
 /// Errors: a refusal for wrong settings; anything else that keeps the server from starting or going on.
 pub(crate) fn run(mode: Mode, args: &DevArgs) -> Result<()> {
     let env = Env::of_process();
-    let project = find_project(mode, args.server.config.as_deref(), &env)?;
-    let settings = Settings::resolve(mode, &args.server, &env, &project)?;
+    let (project, settings, ignored) = config::read(mode, &args.server, &env)?;
     settings.log.start()?;
-    let ignored =
-        unsupported::check(mode, settings.http.is_local(), &project, &env.with(&project.env))?;
     for warning in project.warnings.iter().chain(&ignored) {
         tracing::warn!("{warning}");
     }
@@ -205,7 +208,9 @@ async fn serve(
         mode,
         install,
         reload: mode == Mode::Dev && !args.no_reload,
+        args: args.server.clone(),
         env,
+        python: OnceLock::new(),
         project,
         settings,
         address: bound.address,
@@ -247,9 +252,11 @@ async fn serve(
         }
     };
     let stopping = async {
-        // A changed project is waited for by somebody, and runs go on with it.
-        if matches!(outcome, Ok(Stopped::Asked)) {
-            domain.drain().await;
+        match &outcome {
+            // Somebody waits for what has changed, and runs go on with it.
+            Ok(Stopped::Restart { .. }) => domain.hand_over(SUPERSTEPS).await,
+            Ok(Stopped::Asked) => domain.drain().await,
+            Err(_) => {}
         }
         stop.cancel();
         if let Some(auth) = &auth {

@@ -140,6 +140,21 @@ pub(crate) fn find_project(mode: Mode, asked: Option<&Path>, env: &Env) -> Resul
     }
 }
 
+/// Reads what a server is started with: the project, its settings, and warnings of what is not carried out.
+///
+/// Errors: a refusal that names flag, variable or file.
+pub(crate) fn read(
+    mode: Mode,
+    args: &ServerArgs,
+    process: &Env,
+) -> Result<(Project, Settings, Vec<String>)> {
+    let project = find_project(mode, args.config.as_deref(), process)?;
+    let settings = Settings::resolve(mode, args, process, &project)?;
+    let env = process.with(&project.env);
+    let ignored = unsupported::check(mode, settings.http.is_local(), &project, &env)?;
+    Ok((project, settings, ignored))
+}
+
 /// The first value that is there.
 fn first<T, const N: usize>(candidates: [Option<T>; N], default: impl FnOnce() -> T) -> T {
     candidates.into_iter().flatten().next().unwrap_or_else(default)
