@@ -118,7 +118,11 @@ async fn serve(
     let mut signals = Signals::listen()?;
     let bound = listen::bind(&settings.http).await?;
     let install = mode == Mode::Dev && !args.offline;
-    let encryption = encryption::start(&project, &settings, &env, install).await?;
+    // Nothing is there yet that would have to be stopped in order.
+    let encryption = tokio::select! {
+        encryption = encryption::start(&project, &settings, &env, install) => encryption?,
+        () = signals.next() => return Ok(Stopped::Asked),
+    };
     let storage = encryption::open_storage(&settings, encryption.as_ref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let built_in = built_in(&settings, &clock)?;
