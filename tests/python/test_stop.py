@@ -14,7 +14,7 @@ from support.server import ROOT, Server, assistant, binary, wait_until
 PROJECT = ROOT / "tests/python/stop_project/langgraph.json"
 SECONDS = 60
 """Only a failure takes so long."""
-STEPS = 60
+STEPS = 45
 
 
 class Demo(Server):

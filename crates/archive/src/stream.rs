@@ -8,8 +8,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Counts, Error, Result, record::Record};
 
-/// Version of the format that is written; what older ones have said can still be read.
-pub const VERSION: u32 = 1;
+/// Newest version of the format; what older ones have said can still be read.
+pub const VERSION: u32 = 2;
+/// Version that is written where entries do not say in which context they were encrypted.
+const WITHOUT_CONTEXTS: u32 = 1;
 /// What a header calls the format.
 const FORMAT: &str = "agent-server-archive";
 /// Compression level: chat-like JSON shrinks to a tenth, faster than it is read from the storage.
@@ -40,9 +42,16 @@ impl Header {
         created_at: Timestamp,
         kinds: Vec<String>,
         threads: Option<Vec<ThreadId>>,
+        has_contexts: bool,
     ) -> Self {
         let program = program.to_owned();
-        Self { format: FORMAT.to_owned(), version: VERSION, program, created_at, kinds, threads }
+        let version = if has_contexts { VERSION } else { WITHOUT_CONTEXTS };
+        Self { format: FORMAT.to_owned(), version, program, created_at, kinds, threads }
+    }
+
+    /// Whether entries say in which context they were encrypted.
+    pub fn has_contexts(&self) -> bool {
+        self.version > WITHOUT_CONTEXTS
     }
 }
 

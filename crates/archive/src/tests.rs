@@ -155,7 +155,7 @@ async fn an_archive_that_is_wrong_says_why() {
     let text = String::from_utf8(lines(&archive)).unwrap();
     let other = Folder::new();
     for (from, to, why) in [
-        (r#""version":1"#, r#""version":2"#, "format 2, and this program reads formats up to 1"),
+        (r#""version":1"#, r#""version":3"#, "format 3, and this program reads formats up to 2"),
         (r#""z":1"#, r#""z":3"#, "line 4 of the archive: the checksum is another"),
         (r#""idle""#, r#""odd""#, "line 2 of the archive: unknown word 'odd'"),
         (r#""settled":"#, r#""more":1,"settled":"#, "unknown field `more`"),

@@ -51,7 +51,7 @@ mod archive;
 mod auth;
 mod keys;
 
-pub(crate) use archive::{ExportArgs, ImportArgs, PartArgs};
+pub(crate) use archive::{ExportArgs, ImportArgs, PartArgs, PythonArgs};
 pub(crate) use auth::AuthArgs;
 pub(crate) use keys::{CreateArgs, FolderArgs, KeysCommand};
 

@@ -123,7 +123,8 @@ async fn serve(
         encryption = encryption::start(&project, &settings, &env, install) => encryption?,
         () = signals.next() => return Ok(Stopped::Asked),
     };
-    let storage = encryption::open_storage(&settings, encryption.as_ref())?;
+    let storage =
+        encryption::open_storage(&settings.data_dir, &settings.encryption, encryption.as_ref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let built_in = built_in(&settings, &clock)?;
     let sender = settings.webhooks.enabled.then(|| Sender::new(settings.webhooks.sender.clone()));

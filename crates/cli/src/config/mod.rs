@@ -140,6 +140,17 @@ pub(crate) fn find_project(mode: Mode, asked: Option<&Path>, env: &Env) -> Resul
     }
 }
 
+/// Finds what would be served, for those who can do without a project.
+///
+/// Errors: as [`find_project`], except that none is needed.
+pub(crate) fn find_project_if_any(asked: Option<&Path>, env: &Env) -> Result<Option<Project>> {
+    let is_there = asked.is_some() || Path::new(langgraph_json::NAME).is_file();
+    if !is_there && !langgraph_json::variables_have_graphs(env) {
+        return Ok(None);
+    }
+    find_project(Mode::Serve, asked, env).map(Some)
+}
+
 /// Reads what a server is started with: the project, its settings, and warnings of what is not carried out.
 ///
 /// Errors: a refusal that names flag, variable or file.
