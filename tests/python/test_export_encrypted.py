@@ -142,12 +142,12 @@ async def test_into_a_plain_folder_and_back(start, tmp_path):
     done("import", "-", "--data-dir", back.server.data, keys=back.folder, input=again)
     assert holds(back.server, *CANARIES) == set()
     back.server.start()
-    # The assistants of the plain project's own graphs have come with it.
+    # What is newest among assistants was told anew by each start.
     own = {name: found for name, found in before.items() if name != "assistants"}
     async with back.http("ada", key="k1") as http:
         after = await everything(http, threads[:1])
     assert {name: found for name, found in after.items() if name != "assistants"} == own
-    assert {each["assistant_id"] for each in before["assistants"]} < {each["assistant_id"] for each in after["assistants"]}
+    assert {each["assistant_id"] for each in after["assistants"]} == {each["assistant_id"] for each in before["assistants"]}
 
 
 def test_without_the_handlers_it_is_refused(start):
