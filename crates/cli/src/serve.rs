@@ -9,7 +9,11 @@ use std::{
 };
 
 use agent_server_domain::{Domain, ports::Clock, trace::Traces};
-use agent_server_server::{AccessLog, Loopback, app::Mounted, webhooks::Sender};
+use agent_server_server::{
+    AccessLog, Loopback,
+    app::{Around, Mounted},
+    webhooks::Sender,
+};
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
@@ -36,6 +40,9 @@ const INTERRUPTED: i32 = 130;
 
 /// Name of the socket for the project's own code.
 const LOOPBACK: &str = "api";
+
+/// Name of the socket at which requests come back that went through the middleware of the project's application.
+const AROUND: &str = "around";
 
 /// How long requests get at the stop before storage is closed under them. They take milliseconds, or as long as a worker.
 const SHORT_REQUESTS: Duration = Duration::from_secs(1);
@@ -139,6 +146,8 @@ async fn serve(
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     domain.start(Arc::clone(&hosts.all)).await.context("the data cannot be used")?;
 
+    let stop = domain.stopping();
+    let (loopback_dir, loopback) = loopback()?;
     let app = project.app.is_some().then(|| Arc::new(LateApp::new()));
     let auth = project.auth.is_some().then(|| Arc::new(LateAuth::new()));
     let options = agent_server_server::Options {
@@ -157,10 +166,16 @@ async fn serve(
                 None => project.auth.as_ref().and_then(|auth| auth.openapi.clone()),
             },
         },
-        app: app.clone().map(|app| Mounted {
-            app,
-            authenticates: project.app.as_ref().is_some_and(|app| app.authenticates),
-        }),
+        app: match (&app, &project.app) {
+            (Some(app), Some(described)) => {
+                let (around, coming_back) = Around::bind(&loopback_dir.path().join(AROUND))
+                    .context("the socket for middleware cannot be made")?;
+                tokio::spawn(Arc::clone(&around).serve(coming_back, stop.clone()));
+                let (authenticates, auth_first) = (described.authenticates, described.auth_first);
+                Some(Mounted { app: Arc::clone(app) as _, authenticates, around, auth_first })
+            }
+            _ => None,
+        },
         headers: settings.http.configurable_headers.clone(),
         webhooks: sender.is_some(),
         encryption: encryption.clone().map(|custom| agent_server_server::Contexts(custom)),
@@ -174,8 +189,6 @@ async fn serve(
     if let Some(sender) = sender {
         sender.serve_own(router.clone());
     }
-    let stop = domain.stopping();
-    let (loopback_dir, loopback) = loopback()?;
     let mut loopback = tokio::spawn(loopback.serve(router.clone(), stop.clone()));
     if let Some(prefix) = settings.http.mount_prefix.clone() {
         router = agent_server_server::mounted(router, prefix);
