@@ -154,7 +154,7 @@ async def test_the_app_calls_the_server(http):
 
 
 async def test_a_crash_is_a_503_on_its_routes_only_and_it_is_started_again(start_server, client_of, tmp_path):
-    server = start_server(config=project(tmp_path, {"app": "./app.py:app"}))
+    server = start_server(config=project(tmp_path, {"app": "./app.py:without_middleware"}))
     client, http = client_of(server)
     url = server.url.replace("http", "ws") + "/talk"
     async with websockets.connect(url) as socket:

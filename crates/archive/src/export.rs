@@ -30,7 +30,8 @@ pub fn export<W: Write>(
     out: W,
 ) -> Result<(W, Counts)> {
     let kinds = selection.kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
-    let header = Header::new(program, now, kinds, selection.threads.clone());
+    let threads = selection.threads.clone();
+    let header = Header::new(program, now, kinds, threads, tx.has_contexts());
     let mut writer = Writer::new(out, header)?;
     let mut missing = missing_threads(selection);
     let mut failed = None;

@@ -6,6 +6,7 @@ use agent_server_storage::{
     Scope, ThreadId, WriteTx,
     archive::{Entry, Kind, Selection, Unit},
     assistants::Assistant,
+    encrypted::forget_context,
 };
 use serde_json::json;
 
@@ -57,7 +58,11 @@ pub fn import(
     let mut open: Option<Opened> = None;
     while let Some(record) = reader.next()? {
         let name = record.name();
-        let entry = Entry::from(record);
+        let mut entry = Entry::from(record);
+        // Elsewhere it is nothing but a key of somebody's metadata.
+        if header.contexts != tx.has_contexts() {
+            forget_context(&mut entry);
+        }
         if !selects(&selection, &entry) {
             continue;
         }

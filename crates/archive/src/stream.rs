@@ -31,6 +31,9 @@ pub struct Header {
     pub kinds: Vec<String>,
     /// The threads that were asked for; `None` for all.
     pub threads: Option<Vec<ThreadId>>,
+    /// Whether entries say in which context they were encrypted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contexts: bool,
 }
 
 impl Header {
@@ -40,9 +43,10 @@ impl Header {
         created_at: Timestamp,
         kinds: Vec<String>,
         threads: Option<Vec<ThreadId>>,
+        contexts: bool,
     ) -> Self {
-        let program = program.to_owned();
-        Self { format: FORMAT.to_owned(), version: VERSION, program, created_at, kinds, threads }
+        let (format, program) = (FORMAT.to_owned(), program.to_owned());
+        Self { format, version: VERSION, program, created_at, kinds, threads, contexts }
     }
 }
 

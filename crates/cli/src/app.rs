@@ -84,14 +84,15 @@ impl Served for LateApp {
 
 /// The routes as the server looks at them.
 fn table(info: &AppInfo) -> Table {
-    if info.has_middleware {
-        tracing::warn!(
-            "the middleware of http.app runs around its own routes only, not around those of the API"
+    let has_middleware = info.has_middleware;
+    if has_middleware {
+        tracing::info!(
+            "the middleware of http.app runs around the API, too: every request passes through the process of the application"
         );
     }
     let Some(routes) = &info.routes else {
         tracing::info!("http.app does not tell its routes: it gets what the server does not have");
-        return Table::default();
+        return Table { routes: None, has_middleware };
     };
     let routes = routes.iter().map(|route| {
         let methods = route.methods.clone();
@@ -102,5 +103,5 @@ fn table(info: &AppInfo) -> Table {
             );
         })
     });
-    Table { routes: routes.collect::<Result<_, _>>().ok() }
+    Table { routes: routes.collect::<Result<_, _>>().ok(), has_middleware }
 }

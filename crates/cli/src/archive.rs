@@ -3,18 +3,25 @@
 use std::{
     fs::File,
     io::{self, BufReader, BufWriter, IsTerminal as _, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use agent_server_archive::{Counts, Error, Imported, Kind, Selection, Wanted, export, import};
-use agent_server_domain::{ports::Clock as _, storage::Storage};
-use agent_server_storage_sqlite::{Options, Sqlite, snapshot};
+use agent_server_domain::{
+    ports::Clock as _,
+    storage::{Storage, encrypted::through},
+};
+use agent_server_storage_sqlite::{Encryption, snapshot};
+use agent_server_worker::CustomEncryption;
 use anyhow::Context as _;
+use tokio::runtime::Runtime;
 
 use crate::{
-    args::{ExportArgs, ImportArgs, PartArgs},
-    config::encryption,
-    data_folder,
+    Mode,
+    args::{ExportArgs, FolderArgs, ImportArgs, PartArgs, PythonArgs, ServerArgs},
+    config::{self, Settings, find_project_if_any},
+    encryption,
     env::Env,
     keys,
     ports::SystemClock,
@@ -28,7 +35,7 @@ const STREAM: &str = "-";
 ///
 /// Errors: the folder cannot be read, the file is there already or cannot be written.
 pub(crate) fn run_export(args: &ExportArgs) -> Result<()> {
-    let folder = keys::folder(&args.folder)?;
+    let folder = Folder::find(&args.folder, &args.python)?;
     let selection = selection(&args.parts);
     if args.file == Path::new(STREAM) {
         let out = io::stdout();
@@ -65,19 +72,72 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
-fn write<W: Write>(folder: &Path, selection: &Selection, out: W) -> Result<(W, Counts)> {
+fn write<W: Write>(folder: &Folder, selection: &Selection, out: W) -> Result<(W, Counts)> {
     let (program, now) = (env!("CARGO_PKG_VERSION"), SystemClock.now());
-    let encryption = encryption::resolve(&Env::of_process())?;
-    let written = snapshot(folder, &encryption, |tx| export(tx, selection, program, now, out));
-    let shown = folder.display();
+    let custom = folder.custom.as_ref();
+    let encryption = encryption::with_hooks(&folder.encryption, custom);
+    let written = snapshot(&folder.path, &encryption, |tx| match custom {
+        Some(custom) => through(&**custom, tx, |tx| export(tx, selection, program, now, out)),
+        None => export(tx, selection, program, now, out),
+    });
+    folder.close();
+    let shown = folder.path.display();
     Ok(written.with_context(|| format!("{shown} cannot be exported"))??)
+}
+
+/// A data folder, and how what is in it is encrypted.
+struct Folder {
+    path: PathBuf,
+    encryption: Encryption,
+    /// The project's own, where there is a project that has one.
+    custom: Option<Arc<CustomEncryption>>,
+    /// Where that is listened to.
+    runtime: Runtime,
+}
+
+impl Folder {
+    /// Finds it as a server does, and starts the project's encryption.
+    ///
+    /// Errors: a refusal if the project cannot be read or its encryption cannot be loaded.
+    fn find(args: &FolderArgs, python: &PythonArgs) -> Result<Self> {
+        let path = keys::folder(args)?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let env = Env::of_process();
+        let server = ServerArgs {
+            config: args.config.clone(),
+            data_dir: args.data_dir.clone(),
+            python: python.python.clone(),
+            ..ServerArgs::default()
+        };
+        let Some(project) = find_project_if_any(server.config.as_deref(), &env)? else {
+            let encryption = config::encryption::resolve(&env)?;
+            return Ok(Self { path, encryption, custom: None, runtime });
+        };
+        let encryption = config::encryption::resolve(&env.with(&project.env))?;
+        let custom = match &project.encryption {
+            Some(_) => {
+                let settings = Settings::resolve(Mode::Serve, &server, &env, &project)?;
+                runtime.block_on(encryption::start(&project, &settings, &env, false))?
+            }
+            None => None,
+        };
+        Ok(Self { path, encryption, custom, runtime })
+    }
+
+    /// Ends the process of the project's encryption.
+    fn close(&self) {
+        if let Some(custom) = &self.custom {
+            self.runtime.block_on(custom.shutdown());
+        }
+    }
 }
 
 /// Takes an archive over, whole or not at all.
 ///
 /// Errors: the archive or the folder cannot be read, or something is there already.
 pub(crate) fn run_import(args: &ImportArgs) -> Result<()> {
-    let folder = keys::folder(&args.folder)?;
+    let folder = Folder::find(&args.folder, &args.python)?;
     let input: Box<dyn Read + Send> = if args.file == Path::new(STREAM) {
         Box::new(io::stdin())
     } else {
@@ -87,20 +147,19 @@ pub(crate) fn run_import(args: &ImportArgs) -> Result<()> {
     };
     let wanted = Wanted { kinds: kinds(&args.parts), threads: threads(&args.parts) };
     let if_exists = args.if_exists.into();
-    data_folder::make(&folder)?;
-    let encryption = encryption::resolve(&Env::of_process())?;
-    let options = Options { encryption, ..Options::default() };
-    let shown = folder.display();
-    let storage = Sqlite::open(&folder, options).with_context(|| {
-        format!("nothing can be imported into {shown} now; stop the server that uses it")
-    })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let imported = runtime.block_on(async {
+    let shown = folder.path.display();
+    let custom = folder.custom.as_ref();
+    let storage =
+        encryption::open_storage(&folder.path, &folder.encryption, custom).with_context(|| {
+            format!("nothing can be imported into {shown} now; stop the server that uses it")
+        })?;
+    let imported = folder.runtime.block_on(async {
         let storage: &dyn Storage = &*storage;
         let imported = storage.write(move |tx| import(tx, input, &wanted, if_exists)).await;
         storage.close().await;
         imported
     });
+    folder.close();
     let Imported { taken, skipped } = imported.map_err(|error| {
         let how = match error {
             Error::Exists(_) => "; --if-exists skip leaves such things as they are, --if-exists replace replaces them",

@@ -52,7 +52,7 @@ mod auth;
 mod keys;
 mod limits;
 
-pub(crate) use archive::{ExportArgs, ImportArgs, PartArgs};
+pub(crate) use archive::{ExportArgs, ImportArgs, PartArgs, PythonArgs};
 pub(crate) use auth::AuthArgs;
 pub(crate) use keys::{CreateArgs, FolderArgs, KeysCommand};
 pub(crate) use limits::LimitArgs;

@@ -3,7 +3,10 @@
 //! The file and its settings are read as a server reads them; graphs are loaded by a real worker and asked for their
 //! schemas, which is where most of what is wrong with a graph shows. The project's authentication is loaded, too.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use agent_server_domain::{
     Domain,
@@ -171,7 +174,9 @@ async fn graphs(
         mode: Mode::Serve,
         install: false,
         reload: false,
+        args: ServerArgs::default(),
         env,
+        python: OnceLock::new(),
         project,
         settings,
         address: ([127, 0, 0, 1], 0).into(),

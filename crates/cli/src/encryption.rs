@@ -1,6 +1,6 @@
 //! The project's own encryption: there before anything is read from storage.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use agent_server_storage::{Storage, encrypted::Encrypted};
 use agent_server_storage_sqlite::{Encryption, Hooks, Sqlite};
@@ -47,17 +47,26 @@ pub(crate) async fn start(
 ///
 /// Errors: the folder cannot be used, or is encrypted otherwise.
 pub(crate) fn open_storage(
-    settings: &Settings,
+    data_dir: &Path,
+    encryption: &Encryption,
     custom: Option<&Arc<CustomEncryption>>,
 ) -> Result<Arc<dyn Storage>> {
-    data_folder::make(&settings.data_dir)?;
-    let hooks =
-        custom.map(|custom| Hooks { blobs: custom.hooks().blob.then(|| Arc::clone(custom) as _) });
-    let encryption = Encryption { hooks, ..settings.encryption.clone() };
+    data_folder::make(data_dir)?;
+    let encryption = with_hooks(encryption, custom);
     let options = agent_server_storage_sqlite::Options { encryption, ..Default::default() };
-    let storage = Sqlite::open(&settings.data_dir, options)?;
+    let storage = Sqlite::open(data_dir, options)?;
     Ok(match custom {
         Some(custom) => Encrypted::new(storage, Arc::clone(custom) as _),
         None => storage,
     })
+}
+
+/// The built-in encryption with that of a project.
+pub(crate) fn with_hooks(
+    encryption: &Encryption,
+    custom: Option<&Arc<CustomEncryption>>,
+) -> Encryption {
+    let hooks =
+        custom.map(|custom| Hooks { blobs: custom.hooks().blob.then(|| Arc::clone(custom) as _) });
+    Encryption { hooks, ..encryption.clone() }
 }

@@ -138,6 +138,12 @@ impl GraphHost for LateHost {
         }
     }
 
+    fn let_go(&self) {
+        if let Some(host) = self.present() {
+            host.let_go();
+        }
+    }
+
     async fn ask(&self, graph_id: &str, question: Question) -> Result<Answer, Error> {
         let unusable =
             |cause: &str| Error::BadGraph(format!("Graph '{graph_id}' failed to load: {cause}"));

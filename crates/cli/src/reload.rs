@@ -9,7 +9,11 @@ use std::{
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::ModifyKind};
 use tokio::sync::mpsc;
 
-use crate::{config::project::Project, python, refusal::Result};
+use crate::{
+    config::{self, project::Project},
+    python,
+    refusal::Result,
+};
 
 /// Editors save in several steps and people save several files: changes count as one until it is quiet for so long.
 const QUIET: Duration = Duration::from_millis(150);
@@ -17,12 +21,13 @@ const QUIET: Duration = Duration::from_millis(150);
 const MOST_DIRECTORIES: usize = 4096;
 
 /// What changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Change {
-    /// Python code.
-    Code,
-    /// What the project says about itself: langgraph.json, its dotenv file, its dependencies.
-    Project,
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Whether it is what the project says about itself: langgraph.json, its dotenv file, its dependencies; or
+    /// what agent-server.toml says about the server.
+    pub(crate) project: bool,
+    /// Python code: files, and directories that are new. Some may be gone by now.
+    pub(crate) code: BTreeSet<PathBuf>,
 }
 
 /// Watches the files of a project.
@@ -53,7 +58,8 @@ impl Watch {
                 let _ = found.send(event);
             }
         })?;
-        let files = project.file.iter().chain(&project.env_file).cloned();
+        let own = project.directory.join(config::file::NAME);
+        let files = project.file.iter().chain(&project.env_file).cloned().chain([own]);
         let filter = Filter {
             described_by: files.chain(python::sources(project)).collect(),
             excluded: BTreeSet::from([data_dir.to_owned()]),
@@ -71,14 +77,14 @@ impl Watch {
     }
 
     /// Waits for changes and for the quiet after them.
-    pub(crate) async fn next(&mut self) -> Change {
-        let mut change = None;
+    pub(crate) async fn next(&mut self) -> Changes {
+        let mut changes = Changes::default();
         loop {
-            let event = match change {
-                None => self.events.recv().await,
-                Some(change) => match tokio::time::timeout(QUIET, self.events.recv()).await {
+            let event = match changes == Changes::default() {
+                true => self.events.recv().await,
+                false => match tokio::time::timeout(QUIET, self.events.recv()).await {
                     Ok(event) => event,
-                    Err(_) => return change,
+                    Err(_) => return changes,
                 },
             };
             // The watcher that sends is ours, so there is always one.
@@ -92,10 +98,10 @@ impl Watch {
                         tracing::warn!("{} is not watched for changes: {error}", path.display());
                     }
                     // What was in it before it was watched made no event.
-                    change = change.max(Some(Change::Code));
+                    changes.code.insert(path.clone());
                 }
             }
-            change = change.max(self.filter.change(&event));
+            self.filter.note(event, &mut changes);
         }
     }
 
@@ -128,22 +134,24 @@ impl Filter {
             && !path.join("pyvenv.cfg").is_file()
     }
 
-    fn change(&self, event: &notify::Event) -> Option<Change> {
-        match event.kind {
-            EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => return None,
-            _ => {}
+    /// Takes in what an event says.
+    fn note(&self, event: notify::Event, changes: &mut Changes) {
+        if matches!(event.kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_))) {
+            return;
         }
-        event.paths.iter().filter_map(|path| self.change_of(path)).max()
+        for path in event.paths {
+            if self.described_by.contains(&path) {
+                changes.project = true;
+            } else if is_code(&path) {
+                changes.code.insert(path);
+            }
+        }
     }
+}
 
-    fn change_of(&self, path: &Path) -> Option<Change> {
-        if self.described_by.contains(path) {
-            return Some(Change::Project);
-        }
-        let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-        (!hidden && path.extension().is_some_and(|extension| extension == "py"))
-            .then_some(Change::Code)
-    }
+fn is_code(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    !hidden && path.extension().is_some_and(|extension| extension == "py")
 }
 
 #[cfg(test)]
@@ -170,15 +178,17 @@ mod tests {
         {
             write(quiet);
         }
+        let code = |paths: &[&str]| paths.iter().map(|path| at(path)).collect::<BTreeSet<_>>();
         write("pkg/a.py");
-        assert_eq!(watch.next().await, Change::Code);
+        let expected = Changes { project: false, code: code(&["pkg/a.py"]) };
+        assert_eq!(watch.next().await, expected);
         write("langgraph.json");
         write("a.py");
-        assert_eq!(watch.next().await, Change::Project);
+        assert_eq!(watch.next().await, Changes { project: true, code: code(&["a.py"]) });
         std::fs::create_dir(at("new")).unwrap();
-        assert_eq!(watch.next().await, Change::Code);
+        assert_eq!(watch.next().await, Changes { project: false, code: code(&["new"]) });
         write("new/b.py");
-        assert_eq!(watch.next().await, Change::Code);
+        assert_eq!(watch.next().await, Changes { project: false, code: code(&["new/b.py"]) });
         write("notes.txt");
         let nothing = tokio::time::timeout(QUIET * 2, watch.next()).await;
         assert!(nothing.is_err(), "{nothing:?}");

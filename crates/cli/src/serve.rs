@@ -3,10 +3,17 @@
 //! Start: port, storage, HTTP, then graphs, so that the server answers at once however long graphs take to load. Stop: no
 //! run starts, those in progress get time to end, no new connections, streams end, leases go back, storage closes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use agent_server_domain::{Domain, ports::Clock, trace::Traces};
-use agent_server_server::{AccessLog, Addresses, Loopback, app::Mounted, webhooks::Sender};
+use agent_server_server::{
+    AccessLog, Addresses, Loopback,
+    app::{Around, Mounted},
+    webhooks::Sender,
+};
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
@@ -17,7 +24,7 @@ use crate::{
     args::DevArgs,
     auth::LateAuth,
     banner::{Banner, say},
-    config::{Settings, find_project, project::Project, telemetry::Tracing, unsupported},
+    config::{self, Settings, project::Project, telemetry::Tracing},
     encryption,
     env::Env,
     graphs::GraphHosts,
@@ -34,8 +41,14 @@ const INTERRUPTED: i32 = 130;
 /// Name of the socket for the project's own code.
 const LOOPBACK: &str = "api";
 
+/// Name of the socket at which requests come back that went through the middleware of the project's application.
+const AROUND: &str = "around";
+
 /// How long requests get at the stop before storage is closed under them. They take milliseconds, or as long as a worker.
 const SHORT_REQUESTS: Duration = Duration::from_secs(1);
+
+/// How long supersteps in progress get to end when the project has changed. Who has just saved waits for as long.
+const SUPERSTEPS: Duration = Duration::from_secs(5);
 
 /// Why a server stopped.
 enum Stopped {
@@ -53,11 +66,8 @@ enum Stopped {
 /// Errors: a refusal for wrong settings; anything else that keeps the server from starting or going on.
 pub(crate) fn run(mode: Mode, args: &DevArgs) -> Result<()> {
     let env = Env::of_process();
-    let project = find_project(mode, args.server.config.as_deref(), &env)?;
-    let settings = Settings::resolve(mode, &args.server, &env, &project)?;
+    let (project, settings, ignored) = config::read(mode, &args.server, &env)?;
     settings.log.start()?;
-    let ignored =
-        unsupported::check(mode, settings.http.is_local(), &project, &env.with(&project.env))?;
     for warning in project.warnings.iter().chain(&ignored) {
         tracing::warn!("{warning}");
     }
@@ -115,8 +125,13 @@ async fn serve(
     let mut signals = Signals::listen()?;
     let bound = listen::bind(&settings.http).await?;
     let install = mode == Mode::Dev && !args.offline;
-    let encryption = encryption::start(&project, &settings, &env, install).await?;
-    let storage = encryption::open_storage(&settings, encryption.as_ref())?;
+    // Nothing is there yet that would have to be stopped in order.
+    let encryption = tokio::select! {
+        encryption = encryption::start(&project, &settings, &env, install) => encryption?,
+        () = signals.next() => return Ok(Stopped::Asked),
+    };
+    let storage =
+        encryption::open_storage(&settings.data_dir, &settings.encryption, encryption.as_ref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let built_in = built_in(&settings, &clock)?;
     let sender = settings.webhooks.enabled.then(|| Sender::new(settings.webhooks.sender.clone()));
@@ -131,6 +146,8 @@ async fn serve(
     let hosts = GraphHosts::new(&project, &settings.workers, &domain.sink());
     domain.start(Arc::clone(&hosts.all)).await.context("the data cannot be used")?;
 
+    let stop = domain.stopping();
+    let (loopback_dir, loopback) = loopback()?;
     let app = project.app.is_some().then(|| Arc::new(LateApp::new()));
     let auth = project.auth.is_some().then(|| Arc::new(LateAuth::new()));
     let options = agent_server_server::Options {
@@ -151,10 +168,16 @@ async fn serve(
             .map(Arc::new),
         },
         limits: settings.rates.clone(),
-        app: app.clone().map(|app| Mounted {
-            app,
-            authenticates: project.app.as_ref().is_some_and(|app| app.authenticates),
-        }),
+        app: match (&app, &project.app) {
+            (Some(app), Some(described)) => {
+                let (around, coming_back) = Around::bind(&loopback_dir.path().join(AROUND))
+                    .context("the socket for middleware cannot be made")?;
+                tokio::spawn(Arc::clone(&around).serve(coming_back, stop.clone()));
+                let (authenticates, auth_first) = (described.authenticates, described.auth_first);
+                Some(Mounted { app: Arc::clone(app) as _, authenticates, around, auth_first })
+            }
+            _ => None,
+        },
         headers: settings.http.configurable_headers.clone(),
         webhooks: sender.is_some(),
         encryption: encryption.clone().map(|custom| agent_server_server::Contexts(custom)),
@@ -168,8 +191,6 @@ async fn serve(
     if let Some(sender) = sender {
         sender.serve_own(router.clone());
     }
-    let stop = domain.stopping();
-    let (loopback_dir, loopback) = loopback()?;
     let mut loopback = tokio::spawn(loopback.serve(router.clone(), stop.clone()));
     if let Some(prefix) = settings.http.mount_prefix.clone() {
         router = agent_server_server::mounted(router, prefix);
@@ -208,7 +229,9 @@ async fn serve(
         mode,
         install,
         reload: mode == Mode::Dev && !args.no_reload,
+        args: args.server.clone(),
         env,
+        python: OnceLock::new(),
         project,
         settings,
         address: bound.address,
@@ -250,9 +273,11 @@ async fn serve(
         }
     };
     let stopping = async {
-        // A changed project is waited for by somebody, and runs go on with it.
-        if matches!(outcome, Ok(Stopped::Asked)) {
-            domain.drain().await;
+        match &outcome {
+            // Somebody waits for what has changed, and runs go on with it.
+            Ok(Stopped::Restart { .. }) => domain.hand_over(SUPERSTEPS).await,
+            Ok(Stopped::Asked) => domain.drain().await,
+            Err(_) => {}
         }
         stop.cancel();
         if let Some(auth) = &auth {

@@ -18,14 +18,15 @@ use agent_server_worker::{
 use crate::{
     Mode,
     app::LateApp,
+    args::ServerArgs,
     auth::LateAuth,
     banner::{self, say},
-    config::{Settings, langgraph_json, project::Project},
+    config::{self, Settings, project::Project},
     env::{self, Env},
     graphs::GraphHosts,
     python,
     refusal::{Refusal, Result},
-    reload::{Change, Watch},
+    reload::{Changes, Watch},
 };
 
 /// How often graphs that are loading are looked at, to tell people. Nothing else waits for it.
@@ -47,8 +48,12 @@ pub(crate) struct Workers {
     pub(crate) install: bool,
     /// Whether changes are followed.
     pub(crate) reload: bool,
+    /// Flags, for those who read the project anew.
+    pub(crate) args: ServerArgs,
     /// Variables of the process.
     pub(crate) env: Env,
+    /// The interpreter, once it is chosen.
+    pub(crate) python: OnceLock<PathBuf>,
     /// What is served.
     pub(crate) project: Project,
     /// How.
@@ -178,6 +183,7 @@ impl Workers {
         };
         let python = python::prepare(&wish).await?;
         tracing::debug!("Python graphs run with {}", python.path.display());
+        self.python.get_or_init(|| python.path.clone());
         if let Some(version) = python.langgraph {
             LANGGRAPH.get_or_init(|| version);
         }
@@ -251,20 +257,23 @@ impl Workers {
         }
     }
 
-    /// Waits for a change after which the server can start.
+    /// Waits for a change after which the server can start. What is saved half-written would end the runs of its graphs,
+    /// so it changes nothing: nor does anything else until it is whole.
     async fn until_changed(&self, mut watch: Watch) {
+        let mut changes = Changes::default();
         loop {
-            match watch.next().await {
-                Change::Code => return,
-                Change::Project => {
-                    let Some(file) = &self.project.file else { return };
-                    match langgraph_json::load(file, &self.env) {
-                        Ok(_) => return,
-                        Err(error) => {
-                            tracing::error!("{error}; going on with what was there before");
-                        }
-                    }
-                }
+            let new = watch.next().await;
+            changes.project |= new.project;
+            changes.code.extend(new.code);
+            let read = config::read(self.mode, &self.args, &self.env);
+            let refusal = match (read, self.python.get()) {
+                (Err(error), _) if changes.project => Some(format!("{error:#}")),
+                (_, Some(python)) => python::syntax_error(python, &changes.code).await,
+                (_, None) => None,
+            };
+            match refusal {
+                None => return,
+                Some(error) => tracing::error!("{error}; going on with what was there before"),
             }
         }
     }

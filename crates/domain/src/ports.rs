@@ -282,6 +282,9 @@ pub trait GraphHost: Send + Sync + 'static {
     /// (`done` with [`Ending::Cancelled`]), even if its process has to be killed after a grace period.
     fn cancel(&self, lease: Lease);
 
+    /// Asks all running attempts to stop at the end of their superstep ([`Ending::Moved`]). One that cannot goes on.
+    fn let_go(&self) {}
+
     /// The processes that execute runs; none where graphs are executed in this one.
     fn workers(&self) -> Vec<WorkerFigures> {
         vec![]

@@ -159,24 +159,33 @@ pub fn router(domain: Domain, options: Options) -> Router {
         let limiter = limits::Limiter::new(limits);
         routes = routes.layer(middleware::from_fn_with_state(limiter, limits::limit));
     }
+    let mount = mounted.map(|mounted| app::Mount { mounted, auth: auth.clone() });
+    let surrounding =
+        |auth_first| mount.clone().filter(|mount| mount.mounted.auth_first == auth_first);
+    let (first, after_auth) = (surrounding(false), surrounding(true));
+    if let Some(mount) = after_auth {
+        routes = routes.layer(middleware::from_fn_with_state(mount, app::surround));
+    }
     if auth.authenticator.is_some() {
         // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
         let guard = auth::Guard { auth: auth.clone(), meta_is_open: !disabled.meta };
         routes = routes.layer(middleware::from_fn_with_state(guard, auth::authenticate));
     }
-    if let Some(mounted) = mounted {
+    if let Some(mount) = mount {
         // In front of authentication, because its routes may be open.
-        routes =
-            routes.layer(middleware::from_fn_with_state(app::Mount { mounted, auth }, app::route));
+        routes = routes.layer(middleware::from_fn_with_state(mount, app::route));
     }
-    let routes = routes
+    let mut routes = routes
         .layer(CatchPanicLayer::custom(|_| {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }))
         .layer(cors.layer())
-        .layer(middleware::from_fn_with_state(cors, cors::refuse))
-        .layer(middleware::from_fn(metrics::count));
-    known(routes, access_log)
+        .layer(middleware::from_fn_with_state(cors, cors::refuse));
+    if let Some(mount) = first {
+        // Around everything, refusals and preflights too.
+        routes = routes.layer(middleware::from_fn_with_state(mount, app::surround));
+    }
+    known(routes.layer(middleware::from_fn(metrics::count)), access_log)
 }
 
 /// Puts a router under the layers that every answer of this server has passed.

@@ -93,6 +93,12 @@ impl fmt::Debug for Hooks {
     }
 }
 
+impl Encryption {
+    fn blobs(&self) -> Option<Arc<dyn BlobCipher>> {
+        self.hooks.as_ref().and_then(|hooks| hooks.blobs.clone())
+    }
+}
+
 /// The way into columns and out of them.
 #[derive(Default)]
 pub(crate) struct Vault {
@@ -109,7 +115,7 @@ pub(crate) fn unlock(
     encryption: &Encryption,
 ) -> Result<(Arc<Vault>, bool)> {
     know_hooks(connection, encryption)?;
-    let blobs = encryption.hooks.as_ref().and_then(|hooks| hooks.blobs.clone());
+    let blobs = encryption.blobs();
     if let Some(vault) = locked(connection, encryption)? {
         return Ok((Arc::new(vault), false));
     }
@@ -178,10 +184,21 @@ pub(crate) fn locked(connection: &Connection, encryption: &Encryption) -> Result
         Some(_) => Ok(Some(Vault {
             aes: Some(aes),
             json_keys: encryption.json_keys.clone(),
-            blobs: encryption.hooks.as_ref().and_then(|hooks| hooks.blobs.clone()),
+            blobs: encryption.blobs(),
         })),
         None => refuse("LANGGRAPH_AES_KEY is not the key that it was written with"),
     }
+}
+
+/// The vault for somebody who changes nothing.
+///
+/// Errors: as [`unlock`].
+pub(crate) fn of_reader(connection: &Connection, encryption: &Encryption) -> Result<Vault> {
+    if encryption.hooks.is_none() {
+        refuse_hooked(connection)?;
+    }
+    let plain = || Vault { blobs: encryption.blobs(), ..Vault::default() };
+    Ok(locked(connection, encryption)?.unwrap_or_else(plain))
 }
 
 /// Notes that a folder is written with hooks.
@@ -193,6 +210,11 @@ fn know_hooks(connection: &Connection, encryption: &Encryption) -> Result<()> {
         connection.execute(sql, []).sql()?;
         return Ok(());
     }
+    refuse_hooked(connection)
+}
+
+/// Errors: `Unavailable` if the folder was written with hooks.
+fn refuse_hooked(connection: &Connection) -> Result<()> {
     let found = connection.query_row("SELECT 1 FROM encryption_hooks", [], |_| Ok(())).optional();
     match found.sql()? {
         Some(()) => Err(Error::Unavailable(format!(

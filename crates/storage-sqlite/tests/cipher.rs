@@ -84,6 +84,8 @@ async fn open() -> (Arc<dyn Storage>, tempfile::TempDir) {
 
 // Not what is compared or shown byte for byte: numbers lose their spelling, and operators see what is stored.
 agent_server_storage::storage_suite! { open;
+    archive: everything_comes_back, what_is_there_stays, what_is_there_is_replaced, crons_stay_when_theirs_is_replaced,
+        selected_threads_alone, a_refusal_leaves_nothing;
     assistants: inserted_comes_back, duplicate_is_refused, versions_are_counted, versions_come_back, search_filters,
         search_sorts, scope_hides, delete_removes_versions;
     threads: duplicate_is_refused, update_changes_given_fields_only, header_leaves_large_columns_out,

@@ -260,6 +260,12 @@ pub trait Read {
     /// Hands over all entries that are wanted, in an order in which they can be imported: by [`Kind::ALL`], units whole, runs
     /// oldest first, checkpoints of a namespace oldest first. Holds one entry at a time.
     fn export(&self, selection: &Selection, each: &mut Each<'_>) -> Result<()>;
+
+    /// Whether entries say in which context they were encrypted, and are to say so when they come in
+    /// ([`forget_context`](crate::encrypted::forget_context)).
+    fn has_contexts(&self) -> bool {
+        false
+    }
 }
 
 /// Changes of everything.

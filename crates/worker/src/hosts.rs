@@ -86,6 +86,12 @@ impl GraphHost for Hosts {
         }
     }
 
+    fn let_go(&self) {
+        for host in &self.hosts {
+            host.let_go();
+        }
+    }
+
     fn workers(&self) -> Vec<WorkerFigures> {
         self.hosts.iter().flat_map(|host| host.workers()).collect()
     }

@@ -305,6 +305,10 @@ impl GraphHost for Pool {
         workers.iter().any(|worker| worker.cancel(lease));
     }
 
+    fn let_go(&self) {
+        self.0.workers.lock().iter().for_each(|worker| worker.let_go());
+    }
+
     fn workers(&self) -> Vec<WorkerFigures> {
         let room = self.0.options.jobs_per_worker;
         let workers = self.0.workers.lock().clone();

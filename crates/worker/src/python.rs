@@ -19,6 +19,7 @@ const FILES: &[(&str, &str)] = &[
     ("auth.py", include_str!("../python/agent_server_worker/auth.py")),
     ("config.py", include_str!("../python/agent_server_worker/config.py")),
     ("dependencies.py", include_str!("../python/agent_server_worker/dependencies.py")),
+    ("around.py", include_str!("../python/agent_server_worker/around.py")),
     ("drain.py", include_str!("../python/agent_server_worker/drain.py")),
     ("embed.py", include_str!("../python/agent_server_worker/embed.py")),
     ("emit.py", include_str!("../python/agent_server_worker/emit.py")),

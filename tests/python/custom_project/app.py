@@ -148,6 +148,9 @@ app = Starlette(
 )
 
 
+without_middleware = Starlette(routes=app.routes, lifespan=lifespan)
+
+
 async def bare(scope, receive, send):
     """An application of nothing but ASGI, which speaks of no lifespan and has no table of routes."""
     assert scope["type"] == "http"

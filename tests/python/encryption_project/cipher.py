@@ -6,6 +6,7 @@ What it is asked goes to a file, and its key comes from one, so that a test can 
 import hashlib
 import json
 import os
+import socket
 from pathlib import Path
 
 from langgraph_sdk import Encryption
@@ -13,6 +14,11 @@ from langgraph_sdk.encryption.types import DecryptResult, EncryptionContext
 
 encryption = Encryption()
 FOLDER = Path(os.environ["CIPHER_FOLDER"])
+if gate := os.environ.get("LOADING_GATE"):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(gate)
+        connection.sendall(b'{"pid": 0, "run_id": "", "attempt": 0, "name": "loading", "step": 0}\n')
+        connection.recv(100)
 # What a search has to find is always encrypted alike.
 SEARCHED = "find_"
 

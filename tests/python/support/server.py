@@ -78,11 +78,13 @@ class Server:
         prefix: str = "",
         ready: tuple[str, ...] | None = None,
         mode: str = "dev",
+        reload: bool = False,
     ) -> None:
         self.config = config or PROJECT / "langgraph.json"
         self.headers = headers
         self.more = more
         self.mode = mode
+        self.reload = reload
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = free_port()
@@ -105,7 +107,8 @@ class Server:
             str(self.data),
             "--python",
             sys.executable,
-            *(("--no-reload", "--offline") if self.mode == "dev" else ()),
+            *(("--offline",) if self.mode == "dev" else ()),
+            *(("--no-reload",) if self.mode == "dev" and not self.reload else ()),
             *self.more,
         ]
 

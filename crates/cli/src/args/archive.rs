@@ -34,6 +34,9 @@ pub(crate) struct ExportArgs {
     /// Where the data are.
     #[command(flatten)]
     pub(crate) folder: FolderArgs,
+    /// Who runs the encryption of a project.
+    #[command(flatten)]
+    pub(crate) python: PythonArgs,
 }
 
 /// What `import` takes.
@@ -51,6 +54,17 @@ pub(crate) struct ImportArgs {
     /// Where the data go.
     #[command(flatten)]
     pub(crate) folder: FolderArgs,
+    /// Who runs the encryption of a project.
+    #[command(flatten)]
+    pub(crate) python: PythonArgs,
+}
+
+/// What runs a project's own encryption.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PythonArgs {
+    /// Python interpreter or environment for the project's encryption, if it has one [default: as agent-server serve finds it]
+    #[arg(long, value_name = "PATH", env = "AGENT_SERVER_PYTHON")]
+    pub(crate) python: Option<PathBuf>,
 }
 
 /// Which parts are meant.

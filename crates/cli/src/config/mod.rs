@@ -146,6 +146,32 @@ pub(crate) fn find_project(mode: Mode, asked: Option<&Path>, env: &Env) -> Resul
     }
 }
 
+/// Finds what would be served, for those who can do without a project.
+///
+/// Errors: as [`find_project`], except that none is needed.
+pub(crate) fn find_project_if_any(asked: Option<&Path>, env: &Env) -> Result<Option<Project>> {
+    let is_there = asked.is_some() || Path::new(langgraph_json::NAME).is_file();
+    if !is_there && !langgraph_json::variables_have_graphs(env) {
+        return Ok(None);
+    }
+    find_project(Mode::Serve, asked, env).map(Some)
+}
+
+/// Reads what a server is started with: the project, its settings, and warnings of what is not carried out.
+///
+/// Errors: a refusal that names flag, variable or file.
+pub(crate) fn read(
+    mode: Mode,
+    args: &ServerArgs,
+    process: &Env,
+) -> Result<(Project, Settings, Vec<String>)> {
+    let project = find_project(mode, args.config.as_deref(), process)?;
+    let settings = Settings::resolve(mode, args, process, &project)?;
+    let env = process.with(&project.env);
+    let ignored = unsupported::check(mode, settings.http.is_local(), &project, &env)?;
+    Ok((project, settings, ignored))
+}
+
 /// The first value that is there.
 fn first<T, const N: usize>(candidates: [Option<T>; N], default: impl FnOnce() -> T) -> T {
     candidates.into_iter().flatten().next().unwrap_or_else(default)

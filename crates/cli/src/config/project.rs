@@ -90,6 +90,8 @@ pub(crate) struct App {
     pub(crate) source: Source,
     /// Whether its routes are authenticated as the API is.
     pub(crate) authenticates: bool,
+    /// Whether its middleware runs around the API after authentication, not before.
+    pub(crate) auth_first: bool,
 }
 
 /// One entry of `graphs`.

@@ -6,6 +6,7 @@
 mod environment;
 mod find;
 mod needs;
+mod syntax;
 
 use std::{
     os::unix::process::ExitStatusExt as _,
@@ -20,6 +21,8 @@ use crate::{config::project::Project, env::Env};
 use environment::Environment;
 use find::Candidate;
 use needs::Needs;
+
+pub(crate) use syntax::syntax_error;
 
 /// Program that an interpreter runs on itself.
 const CHECK: &str = include_str!("check.py");
@@ -133,18 +136,31 @@ async fn check(base: &Candidate, needs: &Needs, project: &Path) -> Result<Report
 }
 
 async fn ask(base: &Candidate, needs: &Needs, project: &Path) -> std::io::Result<Output> {
-    let mut child = Command::new(&base.path)
-        .args(["-c", CHECK])
-        .current_dir(project)
+    let input = serde_json::to_vec(needs)?;
+    run(&base.path, &["-c", CHECK], Some(project), &input).await
+}
+
+/// Runs an interpreter to its end.
+async fn run(
+    program: &Path,
+    arguments: &[&str],
+    directory: Option<&Path>,
+    input: &[u8],
+) -> std::io::Result<Output> {
+    let mut command = Command::new(program);
+    if let Some(directory) = directory {
+        command.current_dir(directory);
+    }
+    let mut child = command
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
-    let input = serde_json::to_vec(needs)?;
     if let Some(mut stdin) = child.stdin.take() {
         // One that ended before it read says why on stderr.
-        let _ = stdin.write_all(&input).await;
+        let _ = stdin.write_all(input).await;
     }
     child.wait_with_output().await
 }

@@ -6,6 +6,9 @@ use agent_server_storage::runs::{Lease, RunStatus};
 
 use crate::{Domain, Error, ports::Slot};
 
+/// The last part of the time that runs get to end, in which they are asked to stop between supersteps: one of so many.
+const SUPERSTEPS: u32 = 3;
+
 /// The count of a run whose attempt is taken back: as if it had not been claimed.
 ///
 /// The next claim uses the number again. That is safe because whoever takes an attempt back has closed its buffer before:
@@ -17,19 +20,49 @@ pub(super) fn uncounted(lease: Lease) -> u32 {
 impl Domain {
     /// Starts no more runs and waits until those in progress have ended, at most as long as the options say. Everything
     /// else goes on: runs are accepted for the next start, and those in progress can be listened to and cancelled.
+    ///
+    /// In the last part of this time runs are asked to stop at the end of their superstep, so that the next start need not
+    /// repeat any of it.
     pub async fn drain(&self) {
+        if self.starts_no_more() == 0 {
+            return;
+        }
+        let grace = Duration::from_secs(self.0.options.shutdown_grace_seconds);
+        let runs = self.0.buffers.attempts().len();
+        tracing::info!(runs, "runs in progress get {} s to end", grace.as_secs());
+        let last = grace / SUPERSTEPS;
+        if !self.have_ended(grace - last).await {
+            self.hand_over(last).await;
+        }
+    }
+
+    /// Starts no more runs, asks those in progress to stop at the end of their superstep, and waits for that as long as
+    /// `limit`. The next start takes them up.
+    pub async fn hand_over(&self, limit: Duration) {
+        if self.starts_no_more() == 0 {
+            return;
+        }
+        self.host().let_go();
+        if !self.have_ended(limit).await {
+            let runs = self.0.buffers.attempts().len();
+            tracing::info!(
+                runs,
+                "runs are cut off within a superstep; the next start repeats that"
+            );
+        }
+    }
+
+    /// From now on no run is started. Returns how many are in progress.
+    fn starts_no_more(&self) -> usize {
         self.0.draining.cancel();
         let attempts = self.0.buffers.attempts();
         attempts.close();
-        if attempts.is_empty() {
-            return;
-        }
-        let seconds = self.0.options.shutdown_grace_seconds;
-        tracing::info!(runs = attempts.len(), "runs in progress get {seconds} s to end");
-        if tokio::time::timeout(Duration::from_secs(seconds), attempts.wait()).await.is_err() {
-            let runs = attempts.len();
-            tracing::info!(runs, "runs that did not end are taken up by the next start");
-        }
+        attempts.len()
+    }
+
+    /// Whether no run is in progress any more, within a time.
+    async fn have_ended(&self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.0.buffers.attempts().wait()).await.is_ok()
     }
 
     /// Room for a run of the graph, unless the server is about to stop. `depth`: of one that another run waits for; it goes

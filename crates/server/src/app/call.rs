@@ -10,7 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
-use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::{UnixStream, unix::OwnedWriteHalf};
@@ -31,8 +31,6 @@ struct Head {
 /// The scope of a call, as ASGI has it.
 pub(super) fn scope(kind: &str, parts: &Parts, user: Option<&User>) -> Value {
     let path = parts.uri.path();
-    let latin = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
-    let headers = parts.headers.iter();
     json!({
         "type": kind,
         "http_version": if parts.version == http::Version::HTTP_2 { "2" } else { "1.1" },
@@ -41,11 +39,15 @@ pub(super) fn scope(kind: &str, parts: &Parts, user: Option<&User>) -> Value {
         "path": percent_encoding::percent_decode_str(path).decode_utf8_lossy(),
         "raw_path": path,
         "query_string": parts.uri.query().unwrap_or_default(),
-        "headers": headers
-            .map(|(name, value)| (name.as_str(), latin(value.as_bytes())))
-            .collect::<Vec<_>>(),
+        "headers": texts(&parts.headers),
         "user": user.map(|user| json!({"fields": user.fields, "permissions": user.permissions})),
     })
+}
+
+/// Headers as they travel: bytes as Latin-1.
+pub(super) fn texts(headers: &HeaderMap) -> Vec<(&str, String)> {
+    let latin = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
+    headers.iter().map(|(name, value)| (name.as_str(), latin(value.as_bytes()))).collect()
 }
 
 /// Bytes that travelled as Latin-1.
@@ -68,9 +70,13 @@ pub(super) fn headers(
 /// Asks the application.
 pub(super) async fn serve(stream: UnixStream, request: Request, user: Option<&User>) -> Response {
     let (parts, body) = request.into_parts();
-    let scope = scope("http", &parts, user).to_string();
+    exchange(stream, &scope("http", &parts, user), body).await
+}
+
+/// Sends a scope and a body, and takes the answer.
+pub(super) async fn exchange(stream: UnixStream, scope: &Value, body: Body) -> Response {
     let (read, mut half) = stream.into_split();
-    if write(&mut half, b's', scope.as_bytes()).await.is_err() {
+    if write(&mut half, b's', scope.to_string().as_bytes()).await.is_err() {
         return no_answer();
     }
     // Beside the answer: an application may answer while it is still being told.

@@ -32,6 +32,8 @@ impl Route {
 pub struct Table {
     /// In order; `None` if they are not known: then it gets what nobody else has.
     pub routes: Option<Vec<Route>>,
+    /// Whether the application has middleware, which then runs around the API as well.
+    pub has_middleware: bool,
 }
 
 /// A request as far as routing looks at it.
@@ -104,6 +106,7 @@ mod tests {
                 route("^/ws$", None, false, true),
                 route("^/files/(?P<path>.*)$", None, true, true),
             ]),
+            has_middleware: false,
         };
         for (method, path, websocket, expected) in [
             ("GET", "/threads/search", false, true),

@@ -20,7 +20,7 @@ use crate::{
 /// Runs `read` on a consistent snapshot of a data folder; a server may be at work on it, and nothing in it is changed.
 ///
 /// # Errors
-/// `Unavailable` if there is no data, it cannot be read, or `encryption` has not the key that it was written with; `Corrupt` if it is of another version.
+/// `Unavailable` if there is no data, it cannot be read, or `encryption` is not what it was written with; `Corrupt` if it is of another version.
 pub fn snapshot<T>(
     folder: &Path,
     encryption: &Encryption,
@@ -32,14 +32,7 @@ pub fn snapshot<T>(
     }
     let mut connection = connection::open_reader(&path)?;
     connection::check_schema(&connection, &path)?;
-    let vault = Arc::new(vault::locked(&connection, encryption)?.unwrap_or_default());
-    let hooked = "SELECT EXISTS (SELECT 1 FROM encryption_hooks)";
-    if connection.query_row(hooked, [], |row| row.get(0)).sql()? {
-        return Err(Error::Unavailable(format!(
-            "{} is encrypted by the handlers of its project, which are not asked here; copy the folder while no server uses it",
-            folder.display(),
-        )));
-    }
+    let vault = Arc::new(vault::of_reader(&connection, encryption)?);
     functions::register(&connection, &vault).sql()?;
     let transaction = connection.transaction().sql()?;
     Ok(read(&Tx::new(&transaction, &vault)))

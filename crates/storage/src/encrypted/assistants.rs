@@ -37,7 +37,7 @@ impl Sealable for Assistant {
 }
 
 /// A version of an assistant, which has a row of its own.
-struct Version(Assistant);
+pub(super) struct Version(pub(super) Assistant);
 
 impl Sealable for Version {
     const MODEL: Model = ASSISTANT;

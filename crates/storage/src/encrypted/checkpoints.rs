@@ -18,7 +18,7 @@ use crate::{
 const ALL: &Scope = &Scope::server();
 
 /// The metadata of a checkpoint. Nobody asks to have it stored anew: others read it from copies.
-struct Metadata(RawJson);
+pub(super) struct Metadata(pub(super) RawJson);
 
 impl Sealable for Metadata {
     const MODEL: Model = CHECKPOINT;

@@ -28,8 +28,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use crate::{Cost, Flush, Map, ReadJob, Result, Storage, Verdict, WriteJob, WriteTx};
+use crate::{Cost, Flush, Map, ReadJob, ReadTx, Result, Storage, Verdict, WriteJob, WriteTx};
 
+pub use archive::forget_context;
 pub use context::{blob_context, current as current_context, with as with_context};
 pub use fields::is_of_the_server;
 use replaced::Replaced;
@@ -120,6 +121,15 @@ impl Encrypted {
             verdict
         })
     }
+}
+
+/// Calls `read` with a transaction of a backend, seen through a cipher. Nothing is stored anew.
+pub fn through<T>(
+    cipher: &dyn JsonCipher,
+    tx: &dyn ReadTx,
+    read: impl FnOnce(&dyn ReadTx) -> T,
+) -> T {
+    read(&View::new(tx, cipher, None))
 }
 
 #[async_trait]

@@ -17,9 +17,9 @@ const ALL: &Scope = &Scope::server();
 
 /// The fields of a delivery. Some days later the row is gone: nobody asks to have it stored anew.
 #[derive(Default)]
-struct Told {
-    metadata: Map,
-    payload: Option<RawJson>,
+pub(super) struct Told {
+    pub(super) metadata: Map,
+    pub(super) payload: Option<RawJson>,
 }
 
 impl Sealable for Told {

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent_server_worker import frames, modules
+from agent_server_worker.around import AROUND, BrokenOff, surround
 from agent_server_worker.modules import LoadError, load_variable
 
 _HEAD = struct.Struct("<IB")
@@ -41,6 +42,8 @@ def load(spec: str) -> Any:
     router = getattr(app, "router", None)
     if getattr(router, "on_startup", None) or getattr(router, "on_shutdown", None):
         raise LoadError(f"'{variable}' in {path} has on_startup or on_shutdown; use a lifespan instead")
+    if _has_middleware(app):
+        surround(app)
     return app
 
 
@@ -136,6 +139,7 @@ class Call:
         given: dict[str, Any] = json.loads(payload)
         self._kind = given["type"]
         user = given.pop("user")
+        around = given.pop("around", None)
         scope = {
             **given,
             # Before 2.4 frameworks would listen for the end while they answer, and so swallow what comes of the body.
@@ -148,6 +152,8 @@ class Call:
             "server": None,
             "state": state.copy(),
         }
+        if around is not None:
+            scope[AROUND] = around
         if user is not None:
             from agent_server_worker.user import User
 
@@ -274,6 +280,9 @@ class AppWorker:
             listening.add_done_callback(on_left)
             try:
                 await answering
+            except BrokenOff:
+                # As does the answer, with the connection.
+                pass
             except Exception:
                 traceback.print_exc()
                 # What has begun breaks off.
@@ -323,4 +332,4 @@ async def serve(sock: socket.socket, directory: str, spec: str, hello: Callable[
 
 
 def _has_middleware(app: Any) -> bool:
-    return bool(getattr(app, "user_middleware", None))
+    return bool(getattr(app, "user_middleware", None)) and hasattr(app, "build_middleware_stack")

@@ -23,6 +23,15 @@ impl Reader {
                 return self.refuse("http.enable_custom_route_auth", "neither true nor false");
             }
         };
+        let auth_first = match section.get("middleware_order") {
+            None | Some(Value::Null) => false,
+            Some(Value::String(order)) if order == "middleware_first" => false,
+            Some(Value::String(order)) if order == "auth_first" => true,
+            Some(_) => {
+                let cause = "neither \"middleware_first\" nor \"auth_first\"";
+                return self.refuse("http.middleware_order", cause);
+            }
+        };
         let source = self.source("http.app", path)?;
         let object = match &source {
             Source::File { variable, .. } | Source::Module { variable, .. } => variable,
@@ -36,7 +45,7 @@ impl Reader {
         if object.is_empty() {
             return self.refuse("http.app", format!("'{path}' names no variable"));
         }
-        self.project.app = Some(App { source, authenticates });
+        self.project.app = Some(App { source, authenticates, auth_first });
         Ok(())
     }
 }
