@@ -40,7 +40,7 @@ async def test_everybody_may_call_by_default_without_credentials(url):
     }
     assert said(call(url, OTHER)) == {
         "allow-origin": "*",
-        "expose-headers": "x-pagination-total,x-pagination-next,content-location,location",
+        "expose-headers": "x-pagination-total,x-pagination-next,content-location,location,retry-after",
     }
 
 
@@ -92,7 +92,7 @@ def test_a_list_of_origins_keeps_everything_else(start_server):
     assert said(call(url, APP)) == {
         "allow-origin": APP,
         "allow-credentials": "true",
-        "expose-headers": "x-pagination-total,x-pagination-next,content-location,location",
+        "expose-headers": "x-pagination-total,x-pagination-next,content-location,location,retry-after",
     }
     assert preflight(url, "https://second.example", "DELETE", "x-anything").status_code == 200
     assert preflight(url, OTHER).text == "Disallowed CORS origin"

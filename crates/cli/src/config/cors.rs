@@ -216,7 +216,7 @@ mod tests {
         for nothing in [json!(null), json!({})] {
             let cors = check(nothing, &[("CORS_CONFIG", "{}")]).unwrap();
             assert!(matches!(cors.origins, Origins::Any));
-            assert_eq!((cors.methods.len(), cors.headers, cors.exposed.len()), (7, None, 4));
+            assert_eq!((cors.methods.len(), cors.headers, cors.exposed.len()), (7, None, 5));
         }
     }
 
