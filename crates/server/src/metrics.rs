@@ -13,8 +13,9 @@ use axum::{
     response::Response,
 };
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, TextEncoder, proto::MetricFamily,
-    register_gauge, register_gauge_vec, register_histogram_vec, register_int_counter_vec,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, TextEncoder,
+    proto::MetricFamily, register_gauge, register_gauge_vec, register_histogram_vec,
+    register_int_counter, register_int_counter_vec,
 };
 use tokio::time::Instant;
 
@@ -41,6 +42,11 @@ static LATENCY: LazyLock<HistogramVec> = LazyLock::new(|| {
     );
     let options = options.buckets(BUCKETS_MS.into());
     register_histogram_vec!(options, &["method", "path"]).expect(UNIQUE)
+});
+
+static CUT_OFF: LazyLock<IntCounter> = LazyLock::new(|| {
+    let help = "Clients that were cut off because they took nothing of their answers";
+    register_int_counter!("lg_api_cut_off_clients_total", help).expect(UNIQUE)
 });
 
 fn gauge(name: &str, help: &str) -> Gauge {
@@ -94,6 +100,11 @@ pub(crate) async fn count(request: Request, next: Next) -> Response {
     let took = begin.elapsed().as_secs_f64() * 1e3;
     LATENCY.with_label_values(&[method, path_text]).observe(took);
     response
+}
+
+/// Counts a client that was cut off because it took nothing.
+pub(crate) fn count_cut_off() {
+    CUT_OFF.inc();
 }
 
 /// The figures in the text format of Prometheus; our names begin with `prefix`.

@@ -147,7 +147,7 @@ impl Source {
                 }
                 more = listener.next(&mut self.batch) => {
                     let more = more.map_err(|error| {
-                        tracing::error!(%error, "stored events could not be read");
+                        tracing::error!(%error, "a stream breaks off: its next events cannot be read");
                         io::Error::other(error)
                     })?;
                     if !more {
@@ -183,6 +183,7 @@ pub(crate) fn events(
     on_disconnect: OnDisconnect,
     stop: CancellationToken,
 ) -> Body {
+    let listener = listener.map(Listener::unbroken);
     let source =
         Source { listener, filter, heartbeat: heartbeat(), stop, batch: vec![], on_disconnect };
     Body::from_stream(stream::try_unfold(source, |mut source| async move {
