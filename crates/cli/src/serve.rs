@@ -172,7 +172,8 @@ async fn serve(
     if let Some(prefix) = settings.http.mount_prefix.clone() {
         router = agent_server_server::mounted(router, prefix);
     }
-    let http = agent_server_server::serve(bound.listener, router, settings.http.patience, stop.clone());
+    let http =
+        agent_server_server::serve(bound.listener, router, settings.http.patience, stop.clone());
     let mut http = tokio::spawn(http);
 
     if let Some(taken) = bound.instead_of {

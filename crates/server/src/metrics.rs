@@ -13,9 +13,8 @@ use axum::{
     response::Response,
 };
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, TextEncoder,
-    proto::MetricFamily, register_gauge, register_gauge_vec, register_histogram_vec,
-    register_int_counter, register_int_counter_vec,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, TextEncoder, proto::MetricFamily,
+    register_gauge, register_gauge_vec, register_histogram_vec, register_int_counter_vec,
 };
 use tokio::time::Instant;
 
@@ -44,9 +43,9 @@ static LATENCY: LazyLock<HistogramVec> = LazyLock::new(|| {
     register_histogram_vec!(options, &["method", "path"]).expect(UNIQUE)
 });
 
-static CUT_OFF: LazyLock<IntCounter> = LazyLock::new(|| {
-    let help = "Clients that were cut off because they took nothing of their answers";
-    register_int_counter!("lg_api_cut_off_clients_total", help).expect(UNIQUE)
+static CUT_OFF: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Clients that were cut off: they took nothing (stalled), or events were gone before they took them (behind)";
+    register_int_counter_vec!("lg_api_cut_off_clients_total", help, &["reason"]).expect(UNIQUE)
 });
 
 fn gauge(name: &str, help: &str) -> Gauge {
@@ -102,9 +101,22 @@ pub(crate) async fn count(request: Request, next: Next) -> Response {
     response
 }
 
-/// Counts a client that was cut off because it took nothing.
-pub(crate) fn count_cut_off() {
-    CUT_OFF.inc();
+/// Why a client is cut off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Slow {
+    /// It took nothing.
+    Stalled,
+    /// Events were gone before it took them.
+    Behind,
+}
+
+/// Counts a client that was cut off.
+pub(crate) fn count_cut_off(reason: Slow) {
+    let reason = match reason {
+        Slow::Stalled => "stalled",
+        Slow::Behind => "behind",
+    };
+    CUT_OFF.with_label_values(&[reason]).inc();
 }
 
 /// The figures in the text format of Prometheus; our names begin with `prefix`.

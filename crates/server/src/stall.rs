@@ -19,7 +19,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use crate::metrics;
+use crate::metrics::{self, Slow};
 
 /// Accepts connections whose clients get so long to take something.
 pub(crate) struct Impatient {
@@ -69,7 +69,7 @@ impl Connection {
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(waiting.as_mut().poll(cx));
         self.waiting = None;
-        metrics::count_cut_off();
+        metrics::count_cut_off(Slow::Stalled);
         tracing::warn!(
             client = %self.address,
             seconds = patience.as_secs(),

@@ -54,6 +54,8 @@ pub struct Listener {
     archive: Option<Archive>,
     /// What it does without an archive about what memory does not hold.
     missing: Missing,
+    /// Whether it has failed for what memory did not hold.
+    behind: bool,
     /// Whose thread it has to be before anything is given; `None` once that is known.
     reader: Option<Scope>,
     clock: Arc<dyn Clock>,
@@ -74,7 +76,7 @@ impl Listener {
             From::After(id) => id.min(last),
         };
         let missing = if archive.is_some() { Missing::Stored } else { Missing::Skipped };
-        Self { log, position, archive, missing, reader: None, clock }
+        Self { log, position, archive, missing, behind: false, reader: None, clock }
     }
 
     /// Gives nothing before the thread is there and this reader may see it.
@@ -88,6 +90,11 @@ impl Listener {
             self.missing = Missing::Fatal;
         }
         self
+    }
+
+    /// Whether it has failed because it was too slow.
+    pub fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// Whether events carry ids on the wire: those of resumable runs and those of threads do.
@@ -138,8 +145,10 @@ impl Listener {
                 Look::Over => return Ok(Step::Over),
                 Look::Nothing => return Ok(Step::CaughtUp),
                 Look::Lost => {
+                    self.behind = true;
                     return Err(Error::Unavailable(
-                        "the listener was so slow that events it had not read are no longer in memory".into(),
+                        "it was so slow that events that it had not read are no longer in memory"
+                            .into(),
                     ));
                 }
                 Look::Behind(floor) => {

@@ -4,7 +4,11 @@ use agent_server_storage::{RunId, ThreadId, Timestamp, events::EventId};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{From, Listener, Log, Logged, Save, Step, Streams, log::{Look, Missing}, parse_id};
+use super::{
+    From, Listener, Log, Logged, Save, Step, Streams,
+    log::{Look, Missing},
+    parse_id,
+};
 use crate::ports::{Clock, Event};
 
 const RUN: RunId = RunId(Uuid::nil());
