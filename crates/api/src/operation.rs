@@ -42,6 +42,11 @@ impl Operation {
         Method::from_bytes(self.method.as_bytes()).unwrap_or(Method::GET)
     }
 
+    /// The templates of all paths that it is served at.
+    pub fn paths(&self) -> Vec<&'static str> {
+        crate::routes::spellings(self.path)
+    }
+
     /// The parameters that stand in `location`.
     pub fn parameters_in(&self, location: Location) -> impl Iterator<Item = &'static Parameter> {
         self.parameters.iter().filter(move |parameter| parameter.location == location)

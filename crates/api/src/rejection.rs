@@ -39,6 +39,11 @@ impl Rejection {
         )
     }
 
+    /// 422 for a field that is nested more deeply than it is read.
+    pub fn too_deep(field: &str, limit: usize) -> Self {
+        Self::unprocessable(format!("'{field}' is nested too deeply (limit: {limit} levels)"))
+    }
+
     /// 404 for a path that no route serves.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not Found")

@@ -155,7 +155,7 @@ fn parameter(segment: &str) -> Option<&str> {
 }
 
 /// The paths under which a template is served.
-fn spellings(template: &'static str) -> Vec<&'static str> {
+pub(crate) fn spellings(template: &'static str) -> Vec<&'static str> {
     match template {
         "/mcp" | "/mcp/" => vec!["/mcp", "/mcp/"],
         "/a2a/{assistant_id}" => vec![template, "/a2a/{assistant_id}/"],

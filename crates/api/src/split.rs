@@ -13,7 +13,9 @@ use serde_json::value::RawValue;
 
 /// Levels of nesting accepted inside fields that are not parsed here. It is the limit of the parser that workers use,
 /// so what passes here can be read there.
-const DEPTH_LIMIT: usize = 1024;
+pub(crate) const PAYLOAD_DEPTH: usize = 1024;
+/// The same for fields that are parsed: less than our own parser takes, which sees what is around them, too.
+pub(crate) const PARSED_DEPTH: usize = 100;
 
 /// The members of one JSON object, in order, with their values as text.
 pub(crate) struct Members<'a> {
@@ -108,10 +110,10 @@ pub(crate) fn outline(raw: &RawValue) -> Value {
     }
 }
 
-/// Whether `raw` is nested more deeply than workers can read.
-pub(crate) fn is_too_deep(raw: &RawValue) -> bool {
+/// Whether `raw` is nested more deeply than `limit`.
+pub(crate) fn is_deeper(raw: &RawValue, limit: usize) -> bool {
     let text = raw.get().as_bytes();
-    if text.len() <= DEPTH_LIMIT {
+    if text.len() <= limit {
         return false;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
@@ -122,7 +124,7 @@ pub(crate) fn is_too_deep(raw: &RawValue) -> bool {
             b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => {
                 depth += 1;
-                if depth > DEPTH_LIMIT {
+                if depth > limit {
                     return true;
                 }
             }
@@ -175,12 +177,12 @@ mod tests {
 
     #[test]
     fn depth_counts_brackets_outside_strings() {
-        let brackets = "[".repeat(DEPTH_LIMIT + 1);
-        let deep = format!("{brackets}{}", "]".repeat(DEPTH_LIMIT + 1));
-        assert!(is_too_deep(&RawValue::from_string(deep).unwrap()));
+        let brackets = "[".repeat(PAYLOAD_DEPTH + 1);
+        let deep = format!("{brackets}{}", "]".repeat(PAYLOAD_DEPTH + 1));
+        assert!(is_deeper(&RawValue::from_string(deep).unwrap(), PAYLOAD_DEPTH));
         let text = format!(r#"["\"{brackets}"]"#);
-        assert!(!is_too_deep(&RawValue::from_string(text).unwrap()));
-        let wide = format!("[{}[]]", "[],".repeat(DEPTH_LIMIT));
-        assert!(!is_too_deep(&RawValue::from_string(wide).unwrap()));
+        assert!(!is_deeper(&RawValue::from_string(text).unwrap(), PAYLOAD_DEPTH));
+        let wide = format!("[{}[]]", "[],".repeat(PAYLOAD_DEPTH));
+        assert!(!is_deeper(&RawValue::from_string(wide).unwrap(), PAYLOAD_DEPTH));
     }
 }

@@ -141,6 +141,7 @@ impl Plan {
             }
         }
         if let Some(config) = members.get("config").filter(|_| self.checks_config) {
+            not_deeper("config", config, split::PARSED_DEPTH)?;
             plan("Config").check_whole(config.get())?;
         }
         let start = text.as_ptr().addr();
@@ -156,11 +157,10 @@ impl Plan {
         let mut outline = Map::with_capacity(members.list.len());
         for (key, raw) in &members.list {
             let value = if self.payload.contains(key.as_ref()) {
-                if split::is_too_deep(raw) {
-                    return Err(Rejection::invalid_json());
-                }
+                not_deeper(key, raw, split::PAYLOAD_DEPTH)?;
                 split::outline(raw)
             } else {
+                not_deeper(key, raw, split::PARSED_DEPTH)?;
                 serde_json::from_str(raw.get()).map_err(|_| Rejection::invalid_json())?
             };
             outline.insert(key.clone().into_owned(), value);
@@ -170,10 +170,28 @@ impl Plan {
 
     /// Parses everything and words the first violation.
     fn check_whole(&self, text: &str) -> Result<(), Rejection> {
-        let mut value: Value = serde_json::from_str(text).map_err(|_| Rejection::invalid_json())?;
+        let mut value: Value = serde_json::from_str(text).map_err(|_| unreadable(text))?;
         // Upstream prints instances with sorted keys; our maps keep the order in which keys were sent.
         value.sort_all_objects();
         self.validator.validate(&value).map_err(|error| Rejection::unprocessable(describe(&error)))
+    }
+}
+
+/// Refuses a field that is nested more deeply than anybody reads it.
+fn not_deeper(field: &str, raw: &RawValue, limit: usize) -> Result<(), Rejection> {
+    match split::is_deeper(raw, limit) {
+        true => Err(Rejection::too_deep(field, limit)),
+        false => Ok(()),
+    }
+}
+
+/// Why a body cannot be parsed whole: it may well be JSON, and deeper than that takes.
+fn unreadable(text: &str) -> Rejection {
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(raw) if split::is_deeper(raw, split::PARSED_DEPTH) => Rejection::unprocessable(
+            "The request body does not fit its schema, and is nested too deeply to say where",
+        ),
+        _ => Rejection::invalid_json(),
     }
 }
 

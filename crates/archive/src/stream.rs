@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{Counts, Error, Result, record::Record};
 
 /// Version of the format that is written; what older ones have said can still be read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// What a header calls the format.
 const FORMAT: &str = "agent-server-archive";
 /// Compression level: chat-like JSON shrinks to a tenth, faster than it is read from the storage.

@@ -104,7 +104,7 @@ async fn an_archive_is_lines_that_say_what_they_are() {
     assert_eq!(
         before.lines().collect::<Vec<_>>(),
         [
-            r#"{"header":{"format":"agent-server-archive","version":1,"program":"1.2.3","created_at":"1970-01-01T00:00:09.000001Z","kinds":["assistants","threads","crons","store","webhooks","idempotency"],"threads":null}}"#,
+            r#"{"header":{"format":"agent-server-archive","version":2,"program":"1.2.3","created_at":"1970-01-01T00:00:09.000001Z","kinds":["assistants","threads","crons","store","webhooks","idempotency"],"threads":null}}"#,
             r#"{"thread":{"thread":{"thread_id":"00000000-0000-0000-0000-000000000007","created_at":"1970-01-01T00:00:01.000001Z","updated_at":"+12110-05-25T16:53:20.000001Z","state_updated_at":"1970-01-01T00:00:02.000001Z","metadata":{},"config":{},"status":"idle","values":{"b": 1.50,  "a":"\ud800\u0000"},"error":null,"ttl":null},"settled":false}}"#,
             r#"{"item":{"item":{"namespace":["a"],"key":"k","value":{"z":1,"a":2},"created_at":"1970-01-01T00:00:01.000001Z","updated_at":"1970-01-01T00:00:01.000001Z","ttl":null},"expires_at":null,"vectors":[]}}"#,
         ]
@@ -155,7 +155,7 @@ async fn an_archive_that_is_wrong_says_why() {
     let text = String::from_utf8(lines(&archive)).unwrap();
     let other = Folder::new();
     for (from, to, why) in [
-        (r#""version":1"#, r#""version":2"#, "format 2, and this program reads formats up to 1"),
+        (r#""version":2"#, r#""version":3"#, "format 3, and this program reads formats up to 2"),
         (r#""z":1"#, r#""z":3"#, "line 4 of the archive: the checksum is another"),
         (r#""idle""#, r#""odd""#, "line 2 of the archive: unknown word 'odd'"),
         (r#""settled":"#, r#""more":1,"settled":"#, "unknown field `more`"),

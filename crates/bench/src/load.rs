@@ -54,7 +54,8 @@ fn succeeded(answer: &Answer) -> Result<()> {
     Ok(())
 }
 
-/// Runs `requests` round robin over `connections` for `time`. Every answer must be a success.
+/// Runs `requests` over `connections` for `time`, each connection its own share of them again and again, so that none meets
+/// the thread or the item of another. Every answer must be a success.
 pub(crate) async fn run(
     address: SocketAddr,
     connections: usize,
@@ -74,7 +75,7 @@ pub(crate) async fn run(
                 let answer = connection.call(&requests[next % requests.len()]).await?;
                 succeeded(&answer)?;
                 times.push(sent.elapsed());
-                next += 1;
+                next += connections;
             }
             anyhow::Ok(times)
         })

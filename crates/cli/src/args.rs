@@ -50,10 +50,12 @@ Examples:
 mod archive;
 mod auth;
 mod keys;
+mod limits;
 
 pub(crate) use archive::{ExportArgs, ImportArgs, PartArgs};
 pub(crate) use auth::AuthArgs;
 pub(crate) use keys::{CreateArgs, FolderArgs, KeysCommand};
+pub(crate) use limits::LimitArgs;
 
 /// A self-hosted Agent Server: runs the graphs of a langgraph.json and serves the Agent Server API.
 #[derive(Debug, Parser)]
@@ -242,6 +244,9 @@ pub(crate) struct ServerArgs {
     /// Who may ask.
     #[command(flatten)]
     pub(crate) auth: AuthArgs,
+    /// How much callers may ask for.
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// What `check` takes.

@@ -39,6 +39,9 @@ use clap::Parser as _;
 use args::{Cli, Command, DevArgs};
 use refusal::Result;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[cfg(not(unix))]
 compile_error!("agent-server runs on Linux and macOS; on Windows, build and run it inside WSL");
 

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agent_server_domain::{Domain, ports::Clock, trace::Traces};
-use agent_server_server::{AccessLog, Loopback, app::Mounted, webhooks::Sender};
+use agent_server_server::{AccessLog, Addresses, Loopback, app::Mounted, webhooks::Sender};
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
@@ -147,8 +147,10 @@ async fn serve(
             openapi: match &built_in {
                 Some(built_in) => Some(built_in.document()),
                 None => project.auth.as_ref().and_then(|auth| auth.openapi.clone()),
-            },
+            }
+            .map(Arc::new),
         },
+        limits: settings.rates.clone(),
         app: app.clone().map(|app| Mounted {
             app,
             authenticates: project.app.as_ref().is_some_and(|app| app.authenticates),
@@ -172,8 +174,14 @@ async fn serve(
     if let Some(prefix) = settings.http.mount_prefix.clone() {
         router = agent_server_server::mounted(router, prefix);
     }
-    let http =
-        agent_server_server::serve(bound.listener, router, settings.http.patience, stop.clone());
+    let addresses = if settings.rates.is_on() { Addresses::Shown } else { Addresses::Hidden };
+    let http = agent_server_server::serve(
+        bound.listener,
+        router,
+        settings.http.patience,
+        addresses,
+        stop.clone(),
+    );
     let mut http = tokio::spawn(http);
 
     if let Some(taken) = bound.instead_of {

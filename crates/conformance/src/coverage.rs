@@ -7,7 +7,7 @@ use agent_server_api::OPERATIONS;
 use crate::{
     behaviour, cases,
     not_implemented::{self, List},
-    scenarios::{OF_CALLERS, TABLE},
+    scenarios::{OF_CALLERS, OF_LIMITS, TABLE, is_of_caller},
 };
 
 fn list() -> &'static List {
@@ -39,7 +39,7 @@ fn every_documented_status_has_a_case_or_a_scenario() {
             let name = cases.operation;
             cases.scenarios.into_iter().map(move |status| (name.clone(), status))
         })
-        .filter(|(_, status)| !OF_CALLERS.contains(status))
+        .filter(|(_, status)| !is_of_caller(*status))
         .collect();
     let missing: Vec<_> = wanted.difference(&told).collect();
     let left_over: Vec<_> = told.difference(&wanted).collect();
@@ -47,7 +47,8 @@ fn every_documented_status_has_a_case_or_a_scenario() {
     assert!(left_over.is_empty(), "scenarios::TABLE has {left_over:?}, which no document asks for");
 }
 
-/// Either nobody has to be known for an operation, or it says what strangers and those who may do nothing are answered.
+/// Either nobody has to be known for an operation, or it says what strangers, those who may do nothing and those who ask too
+/// often are answered.
 #[test]
 fn refusals_of_callers_are_documented_together() {
     let mut open = Vec::new();
@@ -58,6 +59,8 @@ fn refusals_of_callers_are_documented_together() {
             2 => {}
             _ => panic!("{} has only one of {OF_CALLERS:?}", operation.name),
         }
+        let is_limited = documented(&&OF_LIMITS);
+        assert_eq!(is_limited, documented(&&OF_CALLERS[0]), "{}", operation.name);
     }
     open.sort_unstable();
     assert_eq!(open, ["/", "/docs", "/info", "/metrics", "/ok", "/openapi.json"]);

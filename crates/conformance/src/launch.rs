@@ -48,6 +48,8 @@ pub(crate) enum Special {
     SmallDisk,
     /// It asks for API keys.
     Keys,
+    /// It allows some requests at once and next to none afterwards, and is told by a proxy where they come from.
+    Limits,
 }
 
 /// A running server with a data folder of its own.
@@ -61,6 +63,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Requests per second of a server with limits: in no pass one becomes free again.
+    pub(crate) const RATE: f64 = 0.0001;
+    /// Requests that it allows at once: more than it takes to make what requests name.
+    pub(crate) const BURST: u32 = 300;
+
     /// Starts a server and waits until it answers.
     ///
     /// # Errors
@@ -88,6 +95,10 @@ impl Server {
         command.args(["dev", "--offline", "--no-reload", "--port", &port.to_string()]);
         command.arg("--data-dir").arg(&data);
         command.args(["--max-body-bytes", &BODY_LIMIT.to_string()]);
+        if special == Special::Limits {
+            command.args(["--requests-per-second", &Self::RATE.to_string()]);
+            command.args(["--request-burst", &Self::BURST.to_string(), "--trusted-proxies", "1"]);
+        }
         if let Graphs::Python { config, interpreter } = graphs {
             command.arg("--config").arg(config).arg("--python").arg(interpreter);
         }

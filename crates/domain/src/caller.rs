@@ -33,6 +33,8 @@ pub struct Caller {
     pub trace: Option<TraceContext>,
     /// What the request brings into the configurable of runs it creates: headers, under their names.
     pub forwarded: Option<Arc<Map>>,
+    /// Whether its runs count where runs in flight are limited: not those of the project's own code.
+    pub counts: bool,
     /// The run that the request comes from, if it comes from one.
     pub within: Option<Within>,
 }
@@ -58,6 +60,7 @@ impl Caller {
             request_id,
             trace: None,
             forwarded: None,
+            counts: true,
             within: None,
         }
     }

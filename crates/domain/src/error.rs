@@ -27,6 +27,14 @@ pub enum Error {
     /// Nothing was changed; later it may work: disk full, no worker.
     #[error("{0}")]
     Unavailable(String),
+    /// More than the caller may have at a time. Nothing was changed; later it may work.
+    #[error("{detail}")]
+    Limited {
+        /// Name of the limit, as settings have it.
+        limit: &'static str,
+        /// What was too much, and what to do.
+        detail: String,
+    },
     /// Asked for something that this version does not do yet.
     #[error("{0}")]
     NotImplemented(String),

@@ -52,6 +52,8 @@ pub struct Options {
     pub needs_graphs: bool,
     /// Lifetime of threads that are made without one; `None` is for ever.
     pub thread_ttl: Option<storage::threads::Ttl>,
+    /// How many runs may be in flight at a time.
+    pub limits: runs::Limits,
     /// Who is told of the ends of runs, and how.
     pub webhooks: webhooks::Options,
     /// Who records what the server does as parts of traces.
@@ -71,6 +73,7 @@ impl Default for Options {
             log_bytes: 64 << 20,
             needs_graphs: false,
             thread_ttl: None,
+            limits: runs::Limits::default(),
             webhooks: webhooks::Options::default(),
             traces: trace::Traces::default(),
             store: store::Options::default(),

@@ -23,7 +23,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{HeaderRules, MountPrefix};
+use crate::{HeaderRules, MountPrefix, limits::RefusedBy};
 
 /// Requests of those who look after the server say nothing about its work.
 const UNLOGGED: [&str; 2] = ["/ok", "/metrics"];
@@ -62,6 +62,7 @@ struct Answer {
     route: Option<MatchedPath>,
     headers: Option<String>,
     place: Option<String>,
+    limit: Option<RefusedBy>,
 }
 
 /// Writes the line of a request; a layer.
@@ -132,6 +133,7 @@ impl Line {
             route,
             headers: self.log.headers.logged(response.headers()),
             place: run_place(response.headers()),
+            limit: response.extensions().get().cloned(),
         });
         self.complete |= response.body().is_end_stream();
     }
@@ -153,6 +155,7 @@ impl Line {
             let of_route = || parameter(route?, path, name);
             place.and_then(|place| place_id(place, name)).or_else(of_route)
         };
+        let limit = answer.and_then(|answer| answer.limit.as_ref()).map(|limit| &*limit.0);
         let proto = format!("{:?}", self.version);
         macro_rules! line {
             ($level:ident) => {
@@ -168,6 +171,7 @@ impl Line {
                     thread_id = id("thread_id"),
                     run_id = id("run_id"),
                     assistant_id = id("assistant_id"),
+                    limit,
                     req_header = self.request_headers.as_deref(),
                     res_header = answer.and_then(|answer| answer.headers.as_deref()),
                     "{method} {path} {status} {latency_ms}ms"

@@ -137,7 +137,13 @@ impl Cors {
 impl Default for Cors {
     /// Any origin may call, and read the headers that clients need to page and to reconnect.
     fn default() -> Self {
-        let exposed = ["x-pagination-total", "x-pagination-next", "content-location", "location"];
+        let exposed = [
+            "x-pagination-total",
+            "x-pagination-next",
+            "content-location",
+            "location",
+            "retry-after",
+        ];
         Self {
             origins: Origins::Any,
             methods: Self::METHODS.into(),

@@ -9,7 +9,10 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::json;
 
-use crate::auth::Refused;
+use crate::{auth::Refused, limits, metrics};
+
+/// When whoever has too many runs in flight is asked to try again, seconds. Nobody knows when one of them ends.
+const ROOM_SECONDS: u64 = 5;
 
 /// What a handler fails with.
 #[derive(Debug)]
@@ -44,6 +47,9 @@ impl IntoResponse for Error {
         match self {
             Self::Rejected(rejection) => rejection.into_response(),
             Self::Refused(refusal) => Refused(refusal).into_response(),
+            Self::Domain(domain::Error::Limited { limit, detail }) => {
+                limits::too_many(limit, &detail, ROOM_SECONDS)
+            }
             Self::Domain(error) => {
                 let (status, detail) = told_of(&error);
                 detail_response(status, &detail)
@@ -56,7 +62,12 @@ impl IntoResponse for Error {
 pub(crate) fn told(error: Error) -> (StatusCode, String) {
     match error {
         Error::Rejected(rejection) => (rejection.status, rejection.detail),
-        Error::Domain(error) => told_of(&error),
+        Error::Domain(error) => {
+            if let domain::Error::Limited { limit, .. } = &error {
+                metrics::count_limited(limit);
+            }
+            told_of(&error)
+        }
         Error::Refused(refusal) => {
             let refused = Refused(refusal);
             refused.log();
@@ -77,6 +88,7 @@ fn told_of(error: &domain::Error) -> (StatusCode, String) {
         E::Incomplete(_) => StatusCode::CREATED,
         E::BadGraph(_) => StatusCode::FAILED_DEPENDENCY,
         E::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        E::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
         E::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         E::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };

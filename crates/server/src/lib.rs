@@ -16,6 +16,7 @@ mod encryption;
 pub mod error;
 mod header_rules;
 mod headers;
+mod limits;
 mod logged_headers;
 mod loopback;
 pub mod metrics;
@@ -47,9 +48,10 @@ pub use auth::Auth;
 pub use cors::{Cors, Origins};
 pub use disabled::Disabled;
 pub use header_rules::HeaderRules;
+pub use limits::{Rate, RateLimits, Rules, limited_names};
 pub use loopback::Loopback;
 pub use mount::{MountPrefix, mounted};
-pub use serve::serve;
+pub use serve::{Addresses, serve};
 
 /// What the server is told at start-up.
 #[derive(Clone, Debug)]
@@ -62,6 +64,8 @@ pub struct Options {
     pub cors: Cors,
     /// Who decides about requests.
     pub auth: Auth,
+    /// How often callers may ask.
+    pub limits: RateLimits,
     /// The project's own application (upstream's `http.app`).
     pub app: Option<app::Mounted>,
     /// Which headers reach runs (upstream's `http.configurable_headers`).
@@ -108,6 +112,7 @@ impl Default for Options {
             langgraph_version: || None,
             cors: Cors::default(),
             auth: Auth::default(),
+            limits: RateLimits::default(),
             app: None,
             headers: HeaderRules::default(),
             webhooks: true,
@@ -132,7 +137,7 @@ pub fn router(domain: Domain, options: Options) -> Router {
         without: disabled.operations(),
     };
     let cors = Arc::new(options.cors.clone());
-    let auth = options.auth.clone();
+    let (auth, limits) = (options.auth.clone(), options.limits.clone());
     let access_log = options.access_log.clone();
     let headers = Arc::new(options.headers.clone());
     let mounted = options.app.clone();
@@ -151,6 +156,11 @@ pub fn router(domain: Domain, options: Options) -> Router {
     routes = routes
         .layer(middleware::from_fn(to_the_end))
         .layer(middleware::from_fn_with_state(headers, headers::note));
+    if limits.is_on() {
+        // Behind authentication, which says whose request it is.
+        let limiter = limits::Limiter::new(limits);
+        routes = routes.layer(middleware::from_fn_with_state(limiter, limits::limit));
+    }
     if auth.authenticator.is_some() {
         // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
         let guard = auth::Guard { auth: auth.clone(), meta_is_open: !disabled.meta };

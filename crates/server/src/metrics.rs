@@ -48,6 +48,11 @@ static CUT_OFF: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!("lg_api_cut_off_clients_total", help, &["reason"]).expect(UNIQUE)
 });
 
+static LIMITED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Requests that a limit refused";
+    register_int_counter_vec!("lg_api_limited_requests_total", help, &["limit"]).expect(UNIQUE)
+});
+
 fn gauge(name: &str, help: &str) -> Gauge {
     register_gauge!(name, help).expect(UNIQUE)
 }
@@ -117,6 +122,11 @@ pub(crate) fn count_cut_off(reason: Slow) {
         Slow::Behind => "behind",
     };
     CUT_OFF.with_label_values(&[reason]).inc();
+}
+
+/// Counts a request that a limit refused. Limits are those of the settings, so that their number is bounded.
+pub(crate) fn count_limited(limit: &str) {
+    LIMITED.with_label_values(&[limit]).inc();
 }
 
 /// The figures in the text format of Prometheus; our names begin with `prefix`.

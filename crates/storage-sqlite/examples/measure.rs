@@ -75,6 +75,7 @@ fn run(n: u128, thread: u128) -> Run {
         attempt: 1,
         crashes: 0,
         temporary: false,
+        owner: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use agent_server_storage::{
     AssistantId, Page, Result, RunId, Scope, ThreadId, Timestamp,
-    runs::{Lease, MultitaskStrategy, Queue, Read, Run, RunStatus, Waiting, Write},
+    runs::{Counted, Lease, MultitaskStrategy, Queue, Read, Run, RunStatus, Waiting, Write},
 };
 use rusqlite::params;
 
@@ -17,7 +17,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT run_id, thread_id, assistant_id, graph_id, created_at, updated_at, status, multitask_strategy, \
-             attempt, crashes, temporary, metadata, kwargs FROM run ",
+             attempt, crashes, temporary, metadata, kwargs, owner FROM run ",
             $rest
         )
     };
@@ -41,6 +41,7 @@ pub(crate) fn run(row: &Row<'_>) -> Result<Run> {
         temporary: fields.get(10)?,
         metadata: fields.metadata(11)?,
         kwargs: fields.json(12)?,
+        owner: fields.get(13)?,
     })
 }
 
@@ -185,14 +186,34 @@ impl Read for Tx<'_> {
             run,
         )
     }
+
+    fn count_inflight(&self, by: Counted<'_>, most: u32) -> Result<u32> {
+        // All that is asked for stands in the index.
+        macro_rules! count {
+            ($column:literal) => {
+                concat!(
+                    "SELECT count(*) FROM (SELECT 1 FROM run INDEXED BY run_counted WHERE owner IS NOT NULL AND ",
+                    $column,
+                    " = ?1 AND (status = 'pending' OR status = 'running') LIMIT ?2)"
+                )
+            };
+        }
+        let count = match by {
+            Counted::Owner(owner) => self.count(count!("owner"), params![owner, most])?,
+            Counted::Assistant(id) => {
+                self.count(count!("assistant_id"), params![id.0.as_bytes(), most])?
+            }
+        };
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
 }
 
 impl Write for Tx<'_> {
     fn insert_run(&self, run: &Run) -> Result<()> {
         self.change(
             "INSERT INTO run (run_id, thread_id, assistant_id, graph_id, created_at, updated_at, status, \
-             multitask_strategy, attempt, crashes, temporary, metadata, kwargs) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             multitask_strategy, attempt, crashes, temporary, metadata, kwargs, owner) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             params![
                 run.run_id.0.as_bytes(),
                 run.thread_id.0.as_bytes(),
@@ -207,6 +228,7 @@ impl Write for Tx<'_> {
                 run.temporary,
                 self.metadata_text(&run.metadata),
                 self.packed_json("run", &run.kwargs),
+                run.owner,
             ],
         )
         .sql_unique("run")?;

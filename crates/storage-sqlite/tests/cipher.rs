@@ -268,6 +268,7 @@ async fn what_is_encrypted_anew_is_stored() {
         attempt: 1,
         crashes: 0,
         temporary: false,
+        owner: None,
     };
     storage
         .write(move |tx| {

@@ -93,6 +93,7 @@ async fn fill(storage: &dyn Storage) {
         attempt: 1,
         crashes: 0,
         temporary: false,
+        owner: None,
     };
     let bytes = bytes::Bytes::from_static(CANARY.as_bytes());
     let ns = String::new();

@@ -204,6 +204,7 @@ fn thread_with(n: u128, text: &str, bytes: Vec<u8>) -> (Thread, Run, Vec<SaverOp
         attempt: 1,
         crashes: 0,
         temporary: false,
+        owner: None,
     };
     let mut ops = Vec::new();
     for step in 0..5 {

@@ -127,6 +127,9 @@ pub struct Run {
     pub crashes: u32,
     /// Whether the thread goes away with the run.
     pub temporary: bool,
+    /// Under whose name it counts where runs in flight are limited: an identity, or empty for nobody's. `None` if it does
+    /// not count.
+    pub owner: Option<String>,
 }
 
 impl Run {
@@ -134,6 +137,15 @@ impl Run {
     pub fn lease(&self) -> Lease {
         Lease { run_id: self.run_id, thread_id: self.thread_id, attempt: self.attempt }
     }
+}
+
+/// What runs in flight are counted by. Those without an owner never are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted<'a> {
+    /// Their owner.
+    Owner(&'a str),
+    /// Their assistant, whoever owns them.
+    Assistant(AssistantId),
 }
 
 /// The queue at one moment.
@@ -195,6 +207,9 @@ pub trait Read {
 
     /// Pending and running runs of an assistant.
     fn inflight_runs_of_assistant(&self, id: AssistantId) -> Result<Vec<Run>>;
+
+    /// How many runs with an owner are pending or running; not counted further than `most`.
+    fn count_inflight(&self, by: Counted<'_>, most: u32) -> Result<u32>;
 }
 
 /// Changes of runs.

@@ -39,6 +39,11 @@ async function freePort() {
 export class Server {
   #folder = mkdtempSync(join(tmpdir(), "agent-server-js-"));
   #process;
+  #env;
+
+  constructor(env = {}) {
+    this.#env = env;
+  }
 
   async start() {
     const binary = needed("AGENT_SERVER_BIN", "target/debug/agent-server", "run `cargo build -p agent-server`");
@@ -51,7 +56,7 @@ export class Server {
     this.#process = spawn(
       binary,
       ["dev", "--config", config, "--port", `${this.port}`, "--data-dir", data, "--python", python, "--no-reload", "--offline"],
-      { stdio: ["ignore", log, log], env: { ...process.env, AGENT_SERVER_WORKERS: "2" } },
+      { stdio: ["ignore", log, log], env: { ...process.env, AGENT_SERVER_WORKERS: "2", ...this.#env } },
     );
     closeSync(log);
     try {

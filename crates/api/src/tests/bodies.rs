@@ -94,15 +94,27 @@ async fn user_payloads_pass_unread_in_the_order_sent() {
 }
 
 #[tokio::test]
-async fn payloads_nested_beyond_reading_are_refused() {
-    let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
-    let body = format!(r#"{{"assistant_id":"g","input":{deep}}}"#);
-    refused("POST /runs", &body, "Invalid JSON in request body").await;
-    refused("POST /runs/batch", &format!("[{body}]"), "Invalid JSON in request body").await;
+async fn fields_nested_beyond_reading_are_refused() {
+    let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let run = |levels| format!(r#"{{"assistant_id":"g","input":{}}}"#, nested(levels));
+    check("POST /runs", &run(1024), 501, "create_stateless_run").await;
+    let detail = "'input' is nested too deeply (limit: 1024 levels)";
+    refused("POST /runs", &run(1025), detail).await;
+    refused("POST /runs/batch", &format!("[{}]", run(1025)), detail).await;
+    // What rules read is read here.
+    let thread = |levels| format!(r#"{{"metadata":{{"a":{}}}}}"#, nested(levels));
+    check("POST /threads", &thread(99), 501, "create_thread").await;
+    let detail = "'metadata' is nested too deeply (limit: 100 levels)";
+    refused("POST /threads", &thread(100), detail).await;
+    refused("POST /threads", &thread(100_000), detail).await;
+    let assistant = format!(r#"{{"graph_id":"g","config":{{"a":{}}}}}"#, nested(100));
+    let detail = "'config' is nested too deeply (limit: 100 levels)";
+    refused("POST /assistants", &assistant, detail).await;
+    // Another violation, in a body that cannot be shown.
     refused(
-        "POST /threads",
-        &format!(r#"{{"metadata":{{"a":{deep}}}}}"#),
-        "Invalid JSON in request body",
+        "POST /runs",
+        &format!(r#"{{"input":{}}}"#, nested(1024)),
+        "The request body does not fit its schema, and is nested too deeply to say where",
     )
     .await;
 }

@@ -213,6 +213,8 @@ pub(super) struct RunDef {
     attempt: u32,
     crashes: u32,
     temporary: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

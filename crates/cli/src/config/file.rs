@@ -1,6 +1,9 @@
 //! `agent-server.toml`: settings of the server in a file, below flags and variables.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -29,6 +32,8 @@ pub(crate) struct File {
     pub(crate) log: Log,
     /// Table `[auth]`.
     pub(crate) auth: Auth,
+    /// Table `[limits]`.
+    pub(crate) limits: Limits,
 }
 
 /// Table `[http]`; see [`super::http::Http`].
@@ -112,6 +117,27 @@ pub(crate) struct Jwt {
     pub(crate) permissions_claim: Option<String>,
     pub(crate) display_name_claim: Option<String>,
     pub(crate) claims: Option<Vec<String>>,
+}
+
+/// Table `[limits]`; see [`super::limits`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    pub(crate) requests_per_second: Option<f64>,
+    pub(crate) burst: Option<u32>,
+    pub(crate) inflight_runs: Option<u32>,
+    pub(crate) inflight_runs_per_assistant: Option<u32>,
+    pub(crate) trusted_proxies: Option<usize>,
+    /// By name of an operation or of a tag.
+    pub(crate) operations: BTreeMap<String, OperationLimit>,
+}
+
+/// A rate of an operation, with or without its burst.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub(crate) enum OperationLimit {
+    PerSecond(f64),
+    Full { requests_per_second: f64, burst: Option<u32> },
 }
 
 /// One word or a list of them.

@@ -12,6 +12,7 @@ mod headers;
 pub(crate) mod http;
 pub(crate) mod keys;
 pub(crate) mod langgraph_json;
+pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod project;
 pub(crate) mod protocols;
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) protocols: protocols::Protocols,
     /// Which processes execute graphs.
     pub(crate) workers: workers::Workers,
+    /// How often callers may ask.
+    pub(crate) rates: agent_server_server::RateLimits,
     /// Bounds of the run engine.
     pub(crate) runs: agent_server_domain::Options,
     /// Who is told of the ends of runs.
@@ -90,12 +93,15 @@ impl Settings {
         let env = process.with(&project.env);
         let from = Sources { args, env: &env, file: &file };
         let store = store::Store::resolve(project, &file.store)?;
+        let limits = limits::resolve(&from)?;
         let data_dir = data_dir(args.data_dir.as_deref(), &file, &project.directory)?;
         Ok(Self {
             http: http::Http::resolve(mode, &from, project)?,
             protocols: protocols::Protocols::resolve(&env, project)?,
             workers: workers::Workers::resolve(&from)?,
+            rates: limits.rates,
             runs: agent_server_domain::Options {
+                limits: limits.runs,
                 thread_ttl: thread_ttl::resolve(&env, project)?,
                 store: store.options.clone(),
                 ..runs::resolve(mode, &from)?

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 
 /// Name of the field that `tracing`'s macros put the text into.
@@ -13,7 +13,7 @@ const LOGGER: &str = "logger";
 /// What was recorded.
 #[derive(Default)]
 pub(super) struct Fields {
-    pub(super) map: Map<String, Value>,
+    pub(super) list: Vec<(&'static str, Value)>,
     pub(super) message: String,
     pub(super) logger: Option<String>,
 }
@@ -23,9 +23,10 @@ impl Fields {
         match (field.name(), value) {
             (MESSAGE, Value::String(text)) => self.message = text,
             (LOGGER, Value::String(text)) => self.logger = Some(text),
-            (name, value) => {
-                self.map.insert(name.to_owned(), value);
-            }
+            (name, value) => match self.list.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = value,
+                None => self.list.push((name, value)),
+            },
         }
     }
 }

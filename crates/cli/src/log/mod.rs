@@ -10,9 +10,13 @@ mod text;
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::{Event, Level, Subscriber, span};
-use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+use tracing_subscriber::{
+    Layer,
+    layer::Context,
+    registry::{Extensions, LookupSpan},
+};
 
 use fields::Fields;
 
@@ -35,8 +39,8 @@ struct Line<'a> {
     /// Where it comes from: the module, or the logger of a graph.
     logger: &'a str,
     message: &'a str,
-    /// Outermost first.
-    fields: &'a Map<String, Value>,
+    /// Outermost first, each name once.
+    fields: &'a [(&'a str, &'a Value)],
 }
 
 /// Writes events to stderr.
@@ -51,21 +55,34 @@ impl Log {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the log says when something happened to us")]
-    fn line(&self, event: &Event<'_>, fields: &Fields) -> String {
+    fn line(&self, event: &Event<'_>, around: &[Extensions<'_>], fields: &Fields) -> String {
         let metadata = event.metadata();
+        let around = around.iter().filter_map(|span| span.get::<Fields>());
         let line = Line {
             time: Utc::now(),
             // What a graph logs has its own level.
             level: *metadata.level(),
             logger: fields.logger.as_deref().unwrap_or(metadata.target()),
             message: &fields.message,
-            fields: &fields.map,
+            fields: &merged(around.chain([fields])),
         };
         match self.format {
             Format::Json => json::line(&line),
             Format::Text { color } => text::line(&line, color),
         }
     }
+}
+
+/// All fields, each name once: where it stood first, with what was said last.
+fn merged<'a>(all: impl Iterator<Item = &'a Fields>) -> Vec<(&'a str, &'a Value)> {
+    let mut merged: Vec<(&str, &Value)> = vec![];
+    for (name, value) in all.flat_map(|fields| &fields.list) {
+        match merged.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => merged.push((name, value)),
+        }
+    }
+    merged
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
@@ -85,13 +102,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
 
     fn on_event(&self, event: &Event<'_>, cx: Context<'_, S>) {
         let mut fields = Fields::default();
-        for span in cx.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
-            if let Some(of_span) = span.extensions().get::<Fields>() {
-                fields.map.extend(of_span.map.clone());
-            }
-        }
         event.record(&mut fields);
-        let line = self.line(event, &fields);
+        let spans: Vec<_> =
+            cx.event_scope(event).into_iter().flat_map(|scope| scope.from_root()).collect();
+        let around: Vec<_> = spans.iter().map(|span| span.extensions()).collect();
+        let line = self.line(event, &around, &fields);
         // In one piece, so that lines of several threads do not mix. There is nobody to tell that nobody reads.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }

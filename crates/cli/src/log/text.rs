@@ -43,7 +43,7 @@ pub(super) fn line(line: &Line<'_>, color: bool) -> String {
     let more: Vec<_> = line
         .fields
         .iter()
-        .filter(|(name, _)| !(is_request && OF_REQUESTS.contains(&name.as_str())))
+        .filter(|(name, _)| !(is_request && OF_REQUESTS.contains(name)))
         .map(|(name, value)| match value {
             Value::String(text) => format!("{name}={text}"),
             value => format!("{name}={value}"),
@@ -66,14 +66,14 @@ mod tests {
 
     #[track_caller]
     fn check(logger: &str, color: bool, expected: &str) {
-        let fields = json!({"run_id": "r", "status": 200});
+        let (run, status) = (json!("r"), json!(200));
         let text = super::line(
             &Line {
                 time: DateTime::UNIX_EPOCH,
                 level: Level::INFO,
                 logger,
                 message: "GET /ok 200 1ms",
-                fields: fields.as_object().unwrap(),
+                fields: &[("run_id", &run), ("status", &status)],
             },
             color,
         );

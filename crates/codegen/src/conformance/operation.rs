@@ -109,7 +109,7 @@ fn documented(name: &str, responses: &Value) -> Result<Vec<u16>, Error> {
 }
 
 /// Refusals of who asks, whatever it is: no request of somebody else brings them about.
-const OF_CALLERS: [u16; 2] = [401, 403];
+const OF_CALLERS: [u16; 3] = [401, 403, 429];
 
 /// The statuses that mean success; for operations that only exist to refuse, all that answer the request itself.
 fn successes(responses: &Value, statuses: &[u16]) -> Vec<u16> {

@@ -2,7 +2,7 @@
 //!
 //! [`TABLE`] has an entry for every status that the generated files leave to it, and no other; a test compares them. An
 //! entry says by which [`Means`] the answer comes about. Operations that are not implemented have none yet. What refuses
-//! callers ([`OF_CALLERS`]) is alike for all operations and has none either.
+//! callers ([`is_of_caller`]) is alike for all operations and has none either.
 
 mod stories;
 
@@ -32,6 +32,8 @@ pub(crate) enum Means {
     FullDisk,
     /// The plain request, of somebody whom a server that authenticates does not know, or who may do nothing.
     Stranger,
+    /// Asking too often a server that limits it.
+    Limited,
     /// A client cannot bring it about; why.
     Unreachable(&'static str),
 }
@@ -258,9 +260,19 @@ const fn entry(operations: &'static [&'static str], status: u16, means: Means) -
 
 /// Statuses that refuse who asks, whatever it is.
 pub(crate) const OF_CALLERS: [u16; 2] = [401, 403];
+/// The status that refuses whatever is too much.
+pub(crate) const OF_LIMITS: u16 = 429;
+
+/// Whether a status says something of the caller, and nothing of the request.
+pub(crate) fn is_of_caller(status: u16) -> bool {
+    status == OF_LIMITS || OF_CALLERS.contains(&status)
+}
 
 /// The means of an operation's status.
 pub(crate) fn find(operation: &str, status: u16) -> Option<Means> {
+    if status == OF_LIMITS {
+        return Some(Means::Limited);
+    }
     if OF_CALLERS.contains(&status) {
         return Some(Means::Stranger);
     }

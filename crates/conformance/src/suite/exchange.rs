@@ -10,7 +10,7 @@ use crate::{
     cases::Expect,
     not_implemented,
     request::{Payload, Request},
-    scenarios::OF_CALLERS,
+    scenarios::is_of_caller,
 };
 
 /// What a case expects.
@@ -33,7 +33,7 @@ impl Expected {
             }
             Expect::Documented(_) => {
                 ensure!(status < 500, "expected anything but a failure");
-                ensure!(!OF_CALLERS.contains(&status), "expected to be let in");
+                ensure!(!is_of_caller(status), "expected to be let in");
             }
         }
         if let Some(expected) = &self.detail {

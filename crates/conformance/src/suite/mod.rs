@@ -1,11 +1,12 @@
-//! One pass over everything: generated cases, scenarios, hostile bodies, behaviour, then a server on a full disk and one
-//! that asks who one is.
+//! One pass over everything: generated cases, scenarios, hostile bodies, behaviour, then a server on a full disk, one that
+//! asks who one is, and one that limits how often.
 
 mod build;
 mod exchange;
 mod full_disk;
 mod fuzz;
 mod generated;
+mod limited;
 mod scenario;
 mod strangers;
 
@@ -73,6 +74,7 @@ pub async fn judge(options: &Options) -> Result<Report> {
         server.stop().await?;
         report.entries.extend(full_disk::entries(options).await?);
         report.entries.extend(strangers::entries(options).await?);
+        report.entries.extend(limited::entries(options).await?);
     }
     report.statuses = options.statuses.clone();
     report.took = started.elapsed();

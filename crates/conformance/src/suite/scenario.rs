@@ -46,9 +46,13 @@ impl Suite<'_> {
             None => self.skip(operation, &name, "there is no scenario for it yet"),
             Some(Means::Unreachable(why)) => self.skip(operation, &name, why),
             // For each of these there is a server of its own.
-            Some(Means::FullDisk | Means::Stranger) if self.options.url.is_none() => {}
+            Some(Means::FullDisk | Means::Stranger | Means::Limited)
+                if self.options.url.is_none() => {}
             Some(Means::Stranger) => {
                 self.skip(operation, &name, "only a server that the suite starts asks who one is");
+            }
+            Some(Means::Limited) => {
+                self.skip(operation, &name, "only a server that the suite starts has limits");
             }
             Some(Means::FullDisk) => {
                 self.skip(

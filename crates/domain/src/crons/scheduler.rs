@@ -26,6 +26,8 @@ use crate::{Caller, Domain, Error, Result, auth::User, runs::Target, timer::PAUS
 const ROUND: u32 = 500;
 /// Longest sleep. Timers do not see that somebody sets the clock, or that the machine slept.
 const LOOK: Duration = Duration::from_secs(60);
+/// When a firing is tried again for which its maker had too many runs in flight, seconds.
+const ROOM_SECONDS: i64 = 10;
 /// How long a slot is remembered after it was fired for, hours: longer than clocks are put back.
 const REMEMBER_HOURS: i64 = 3;
 
@@ -118,6 +120,11 @@ impl Domain {
             Ok(()) => Ok(()),
             // Nothing was changed, and later it may work.
             Err(error @ Error::Unavailable(_)) => Err(error),
+            Err(error @ Error::Limited { .. }) => {
+                let cron_id = cron.cron_id;
+                tracing::warn!(%cron_id, %error, "a cron fired, and is tried again when there may be room");
+                self.storage().write(move |tx| postpone(tx, &cron, now)).await
+            }
             Err(error) => {
                 let cron_id = cron.cron_id;
                 tracing::warn!(%cron_id, %error, "a cron fired, but its run was refused");
@@ -167,6 +174,16 @@ fn advance(tx: &dyn WriteTx, found: &Cron, now: Timestamp) -> Result<Option<Time
     };
     tx.set_next_run_date(cron.cron_id, next)?;
     Ok(Some(slot))
+}
+
+/// Lets a cron fire once more soon, so that no slot is lost to a limit. It stands behind the others that are due by then.
+fn postpone(tx: &dyn WriteTx, found: &Cron, now: Timestamp) -> Result<()> {
+    if advance(tx, found, now)?.is_none() {
+        return Ok(());
+    }
+    let soon = now + TimeDelta::seconds(ROOM_SECONDS);
+    let next = tx.get_cron(&Scope::server(), found.cron_id)?.and_then(|cron| cron.next_run_date);
+    Ok(tx.set_next_run_date(found.cron_id, Some(next.map_or(soon, |next| next.min(soon))))?)
 }
 
 /// Marks a slot; whether the cron has not fired for it before, which it may have if the clock was put back.

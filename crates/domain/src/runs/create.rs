@@ -188,6 +188,8 @@ impl Domain {
             slot_graph,
             thread_ttl: self.0.options.thread_ttl,
             replay_ttl: self.replay_ttl(),
+            limits: self.0.options.limits,
+            owner: self.0.options.limits.owner(caller),
         };
         Ok(Prepared { plan, slot })
     }
@@ -206,6 +208,7 @@ impl Domain {
     async fn make_way(&self, plan: &Plan, once: Option<Stored>) -> Result<()> {
         let (caller, thread) = (plan.caller.clone(), plan.thread_id);
         let (assistant, is_default) = (plan.assistant_id, plan.is_default);
+        let (limits, owner) = (plan.limits, plan.owner.clone());
         let graphs = self.graphs();
         let inflight = self
             .storage()
@@ -219,7 +222,11 @@ impl Domain {
                 let known = |id: &str| graphs.iter().any(|graph| graph.graph_id == id);
                 runnable(tx, &caller, assistant, is_default, &known)?.ok_or_else(missing)?;
                 match tx.get_thread(&caller.threads, thread, Columns::Header)? {
-                    Some(_) => Ok::<_, Error>(tx.inflight_runs(thread)?),
+                    Some(_) => {
+                        let inflight = tx.inflight_runs(thread)?;
+                        limits.check(tx, owner.as_deref(), assistant, &inflight)?;
+                        Ok::<_, Error>(inflight)
+                    }
                     None => Ok(vec![]),
                 }
             })

@@ -279,6 +279,7 @@ mod tests {
             attempt,
             crashes,
             temporary: false,
+            owner: None,
         };
         let id = Uuid::nil();
         assert_eq!(exhausted(&run(2, 29), 3), None);

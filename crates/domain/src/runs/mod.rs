@@ -1,7 +1,7 @@
 //! Runs: create, get, list, delete; how they are queued, executed, ended and cancelled.
 //!
 //! The life of a run, file by file: [`kwargs`] merges what it was asked for, `create` commits it as `plan` decides (with a key of
-//! `once` only once), `dispatch` gives it to a host, `sink` takes what comes back, `end` commits how it ended, `row` what the thread
+//! `once` only once, within the `limits`), `dispatch` gives it to a host, `sink` takes what comes back, `end` commits how it ended, `row` what the thread
 //! shows then, `circumstances` names an attempt in the log and in traces, `apart` knows which attempts get a process of their own, `cancel` and `timeout` end it before its graph has
 //! (`early`), `stop` lets it go when the server stops, [`result`] tells who waits.
 //!
@@ -15,6 +15,7 @@ mod dispatch;
 mod early;
 mod end;
 pub mod kwargs;
+mod limits;
 mod nested;
 mod once;
 pub(crate) mod origin;
@@ -41,6 +42,7 @@ use crate::{
 pub(crate) use apart::Apart;
 pub use cancel::{CancelAction, Selection};
 pub use create::{Created, Target};
+pub use limits::Limits;
 pub(crate) use nested::Nested;
 pub use nested::Within;
 pub use once::Once;

@@ -9,6 +9,7 @@ use agent_server_storage::{
 use chrono::TimeDelta;
 
 use super::{
+    Limits,
     cancel::{CancelAction, Cancelled},
     kwargs::{self, Facts, RunRequest},
 };
@@ -36,6 +37,10 @@ pub(super) struct Plan {
     pub(super) thread_ttl: Option<Ttl>,
     /// The same where the thread is there for replays only.
     pub(super) replay_ttl: Ttl,
+    /// How many runs may be in flight.
+    pub(super) limits: Limits,
+    /// Under whose name the run counts there.
+    pub(super) owner: Option<String>,
 }
 
 /// What the transaction decided.
@@ -129,6 +134,8 @@ impl Plan {
             }
         }
 
+        self.limits.check(tx, self.owner.as_deref(), self.assistant_id, &[])?;
+
         let facts = Facts {
             run_id: self.run_id,
             caller: &self.caller,
@@ -150,6 +157,7 @@ impl Plan {
             attempt: 0,
             crashes: 0,
             temporary,
+            owner: self.owner.clone(),
         };
         if is_new {
             thread.status = ThreadStatus::Busy;

@@ -27,7 +27,7 @@ use http::HeaderName;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-pub(crate) use streaming::websocket;
+pub(crate) use streaming::{EVENT_SOCKET, websocket};
 
 use crate::{
     Options,

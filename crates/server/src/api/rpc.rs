@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{auth::Refused, error::Error};
+use crate::{auth::Refused, error::Error, metrics};
 
 pub(super) const PARSE_ERROR: i64 = -32700;
 pub(super) const INVALID_REQUEST: i64 = -32600;
@@ -97,6 +97,11 @@ impl From<domain::Error> for Failure {
                 Self::new(INTERNAL_ERROR, "Internal server error")
             }
             E::Unavailable(why) => Self::new(INTERNAL_ERROR, why),
+            E::Limited { limit, detail } => {
+                metrics::count_limited(limit);
+                let data = Some(json!({"status": 429}));
+                Self { code: INVALID_REQUEST, message: detail, data }
+            }
             other => Self::params(other.to_string()),
         }
     }

@@ -16,6 +16,7 @@ use super::Identity;
 use crate::{
     error::{Error, invalid},
     headers::Forwarded,
+    webhooks::InProcess,
 };
 
 type Result<T> = std::result::Result<T, Error>;
@@ -56,7 +57,8 @@ impl Access {
         };
         let forwarded = cx.get::<Forwarded>().map(|Forwarded(headers)| Arc::clone(headers));
         let (within, trace) = (cx.get::<Within>().copied(), cx.get().cloned());
-        Self { caller: Caller { forwarded, within, trace, ..caller }, authorizer }
+        let counts = cx.get::<InProcess>().is_none();
+        Self { caller: Caller { forwarded, within, trace, counts, ..caller }, authorizer }
     }
 
     /// Asks about an event. From now on the caller may touch what was allowed of its resource; filters of several events

@@ -40,8 +40,8 @@ pub struct Auth {
     /// Whether requests that say they come from Studio pass without credentials. For a workplace only: whoever can reach
     /// the port can say so.
     pub trusts_studio: bool,
-    /// `securitySchemes` and `security` of the served document.
-    pub openapi: Option<Map>,
+    /// `securitySchemes` and `security` of the served document. Shared: every request gets a copy of the rest.
+    pub openapi: Option<Arc<Map>>,
 }
 
 impl fmt::Debug for Auth {
@@ -113,14 +113,19 @@ pub(crate) async fn identified(
     match auth.user_of(&credentials).await {
         Ok(user) => Ok((request, Some(Arc::new(user)))),
         Err(refusal) => {
-            let mut answer = Refused(for_protocol(&credentials, refusal)).into_response();
-            if !drain::drain(request.into_body()).await {
-                let close = HeaderValue::from_static("close");
-                answer.headers_mut().insert(header::CONNECTION, close);
-            }
-            Err(answer)
+            let answer = Refused(for_protocol(&credentials, refusal)).into_response();
+            Err(refuse_unread(answer, request).await)
         }
     }
+}
+
+/// The answer to a request whose body nobody has read.
+pub(crate) async fn refuse_unread(mut answer: Response, request: Request) -> Response {
+    if !drain::drain(request.into_body()).await {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+    }
+    answer
 }
 
 impl Auth {

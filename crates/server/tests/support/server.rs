@@ -55,33 +55,51 @@ pub(crate) struct TestServer {
     starts: Mutex<mpsc::UnboundedReceiver<RunOrder>>,
     cancels: Mutex<mpsc::UnboundedReceiver<Lease>>,
     clock: Arc<StepClock>,
+    ids: Arc<CountedIds>,
     folder: Arc<tempfile::TempDir>,
 }
 
 impl TestServer {
     /// A server with room for `slots` runs.
     pub(crate) async fn start(slots: usize) -> Self {
+        Self::start_with(slots, Options::default()).await
+    }
+
+    /// The same with other options.
+    pub(crate) async fn start_with(slots: usize, options: Options) -> Self {
         let clock = Arc::new(StepClock(AtomicU64::new(1_700_000_000_000)));
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self::start_on(Arc::new(folder), clock, slots).await
+        let ids = Arc::new(CountedIds(AtomicU64::new(1)));
+        Self::start_on(Arc::new(folder), clock, ids, slots, options).await
     }
 
     /// Another server on the data of this one, which has been shut down.
     pub(crate) async fn next(&self, slots: usize) -> Self {
-        Self::start_on(Arc::clone(&self.folder), Arc::clone(&self.clock), slots).await
+        self.next_with(slots, Options::default()).await
     }
 
-    async fn start_on(folder: Arc<tempfile::TempDir>, clock: Arc<StepClock>, slots: usize) -> Self {
+    /// The same with other options.
+    pub(crate) async fn next_with(&self, slots: usize, options: Options) -> Self {
+        let (folder, clock) = (Arc::clone(&self.folder), Arc::clone(&self.clock));
+        Self::start_on(folder, clock, Arc::clone(&self.ids), slots, options).await
+    }
+
+    async fn start_on(
+        folder: Arc<tempfile::TempDir>,
+        clock: Arc<StepClock>,
+        ids: Arc<CountedIds>,
+        slots: usize,
+        options: Options,
+    ) -> Self {
         let storage =
             Sqlite::open(folder.path(), Default::default()).expect("an empty folder opens");
-        let ids = Arc::new(CountedIds(AtomicU64::new(1)));
-        let domain = Domain::new(storage, clock.clone(), ids, Options::default());
+        let domain = Domain::new(storage, clock.clone(), ids.clone(), options);
         let (host, starts, cancels) = ScriptedHost::new(slots);
         host.connect(domain.sink());
         domain.start(host.clone()).await.expect("starts");
         let router = agent_server_server::router(domain.clone(), Default::default());
         let (starts, cancels) = (Mutex::new(starts), Mutex::new(cancels));
-        Self { host, domain, router, starts, cancels, clock, folder }
+        Self { host, domain, router, starts, cancels, clock, ids, folder }
     }
 
     /// Sets the clock forward.

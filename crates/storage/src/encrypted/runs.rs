@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     AssistantId, Page, ReadTx, Result, RunId, Scope, ThreadId, Timestamp, WriteTx,
-    runs::{Lease, Queue, Read, Run, RunStatus, Write},
+    runs::{Counted, Lease, Queue, Read, Run, RunStatus, Write},
 };
 
 const ALL: &Scope = &Scope::server();
@@ -98,6 +98,10 @@ impl<T: ReadTx + ?Sized> Read for View<'_, T> {
 
     fn inflight_runs_of_assistant(&self, id: AssistantId) -> Result<Vec<Run>> {
         self.opened(self.tx.inflight_runs_of_assistant(id)?)
+    }
+
+    fn count_inflight(&self, by: Counted<'_>, most: u32) -> Result<u32> {
+        self.tx.count_inflight(by, most)
     }
 }
 

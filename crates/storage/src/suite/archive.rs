@@ -106,7 +106,13 @@ fn fill(tx: &dyn WriteTx) -> Result<()> {
     tx.insert_thread(&thread(2))?;
     history(tx)?;
     tx.insert_run(&Run { status: RunStatus::Success, attempt: 1, ..run(1, 1) })?;
-    tx.insert_run(&Run { status: RunStatus::Running, attempt: 2, crashes: 1, ..run(2, 2) })?;
+    tx.insert_run(&Run {
+        status: RunStatus::Running,
+        attempt: 2,
+        crashes: 1,
+        owner: Some("a".into()),
+        ..run(2, 2)
+    })?;
     tx.insert_run(&Run { temporary: true, ..run(3, 2) })?;
     let event = |seq, thread_only| StoredEvent {
         id: EventId { millis: 5, seq },

@@ -46,7 +46,7 @@ macro_rules! storage_suite {
             threads: inserted_comes_back, duplicate_is_refused, update_changes_given_fields_only,
                 header_leaves_large_columns_out, search_pages_in_order, search_breaks_ties_by_id, search_filters,
                 scope_hides, delete_removes_everything_below, large_values_come_back;
-            runs: inserted_comes_back, list_is_newest_first, update_if_refuses_stale_attempts, inflight_runs_are_oldest_first,
+            runs: inserted_comes_back, inflight_runs_are_counted_by_owner_and_assistant, list_is_newest_first, update_if_refuses_stale_attempts, inflight_runs_are_oldest_first,
                 inflight_runs_of_all_threads, inflight_runs_of_assistant, scope_of_the_thread_decides, delete_removes;
             queue: claimable_is_one_per_thread, claimable_skips_busy_threads, claimable_waits_for_its_time,
                 queue_tells_who_waits_and_who_is_blocked,
@@ -179,6 +179,7 @@ fn run(n: u32, thread: u32) -> Run {
         attempt: 0,
         crashes: 0,
         temporary: false,
+        owner: None,
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error, Page, RawJson, Scope, Storage,
-    runs::{Lease, MultitaskStrategy, Run, RunStatus},
+    runs::{Counted, Lease, MultitaskStrategy, Run, RunStatus},
 };
 
 fn numbers(runs: &[Run]) -> Vec<u128> {
@@ -191,6 +191,42 @@ pub async fn delete_removes(storage: &dyn Storage) {
         assert!(!tx.delete_run(&Scope::server(), run_id(1))?);
         let left = tx.list_runs(&Scope::server(), thread_id(1), None, ALL)?;
         assert_eq!(numbers(&left), [2]);
+        Ok(())
+    })
+    .await;
+}
+
+pub async fn inflight_runs_are_counted_by_owner_and_assistant(storage: &dyn Storage) {
+    add_threads(storage, 1).await;
+    let owned = |n, owner: &str| Run { owner: Some(owner.into()), ..run(n, 1) };
+    write(storage, move |tx| {
+        for n in 1..=3 {
+            tx.insert_run(&owned(n, "a"))?;
+        }
+        tx.insert_run(&Run { status: RunStatus::Running, attempt: 1, ..owned(4, "a") })?;
+        tx.insert_run(&Run { status: RunStatus::Error, ..owned(5, "a") })?;
+        tx.insert_run(&Run { assistant_id: assistant_id(2), ..owned(6, "") })?;
+        // Does not count.
+        tx.insert_run(&run(7, 1))?;
+        // Both are seen by the transaction that has made them.
+        assert_eq!(tx.count_inflight(Counted::Owner("a"), 9)?, 4);
+        tx.update_run_if(run_id(1), (RunStatus::Pending, 0), RunStatus::Success, 0, at(9))?;
+        Ok(())
+    })
+    .await;
+    read(storage, |tx| {
+        let count = |by| tx.count_inflight(by, 9);
+        assert_eq!(
+            tx.find_run(&Scope::server(), run_id(4))?.and_then(|run| run.owner),
+            Some("a".into())
+        );
+        assert_eq!(count(Counted::Owner("a"))?, 3);
+        assert_eq!(count(Counted::Owner(""))?, 1);
+        assert_eq!(count(Counted::Owner("A"))?, 0);
+        assert_eq!(count(Counted::Assistant(assistant_id(1)))?, 3);
+        assert_eq!(count(Counted::Assistant(assistant_id(2)))?, 1);
+        assert_eq!(count(Counted::Assistant(assistant_id(3)))?, 0);
+        assert_eq!(tx.count_inflight(Counted::Owner("a"), 2)?, 2);
         Ok(())
     })
     .await;

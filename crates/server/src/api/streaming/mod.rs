@@ -32,7 +32,7 @@ use self::{
 use super::{Api, Result, thread_runs::event_stream, threads::may_read};
 use crate::{error::Error, sse};
 
-pub(crate) use socket::websocket;
+pub(crate) use socket::{PATH as EVENT_SOCKET, websocket};
 
 const INVALID_JSON: &str = "Invalid JSON body";
 

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::error::Error;
 
-const PATH: &str = "/threads/{thread_id}/stream/events";
+pub(crate) const PATH: &str = "/threads/{thread_id}/stream/events";
 
 /// How long a client gets to answer that the connection ends. One that still sends would lose what was said last.
 const FAREWELL: Duration = Duration::from_secs(5);
