@@ -166,23 +166,12 @@ pub(crate) fn spellings(template: &'static str) -> Vec<&'static str> {
     }
 }
 
-/// Most of a body that is read before a refusal that does not look at it, bytes.
-const MOST_UNREAD: usize = 64 << 10;
-
-async fn nothing_here(body: Body) -> Rejection {
-    pass_over(body).await;
+async fn nothing_here() -> Rejection {
     Rejection::not_found()
 }
 
-async fn no_such_method(body: Body) -> Rejection {
-    pass_over(body).await;
+async fn no_such_method() -> Rejection {
     Rejection::method_not_allowed()
-}
-
-/// A connection is closed behind an answer that comes before the body was read, and its client's next request would fail.
-async fn pass_over(body: Body) {
-    // Of one that is too large nobody wants the rest.
-    let _ = axum::body::to_bytes(body, MOST_UNREAD).await;
 }
 
 #[cfg(test)]

@@ -219,6 +219,10 @@ pub(crate) struct ServerArgs {
     /// Largest request body, bytes [default: 314572800]
     #[arg(long, value_name = "BYTES", env = "AGENT_SERVER_MAX_BODY_BYTES")]
     pub(crate) max_body_bytes: Option<usize>,
+    /// How long a client may take nothing of an answer or stream that there is for it before it is cut off, seconds; 0 for
+    /// ever [default: 60]
+    #[arg(long, value_name = "SECONDS", env = "AGENT_SERVER_STALL_SECONDS")]
+    pub(crate) stall_seconds: Option<u64>,
     /// Attempts of one run when workers fail, the first included [default: 3]
     #[arg(long, value_name = "N", env = "AGENT_SERVER_MAX_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_attempts: Option<u32>,

@@ -80,6 +80,7 @@ mod tests {
             port,
             default_port,
             max_body_bytes: 1,
+            patience: None,
             metric_prefix: String::new(),
             configurable_headers: agent_server_server::HeaderRules::default(),
             cors: agent_server_server::Cors::default(),

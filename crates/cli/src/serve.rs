@@ -196,7 +196,13 @@ async fn serve(
         router = agent_server_server::mounted(router, prefix);
     }
     let addresses = if settings.rates.is_on() { Addresses::Shown } else { Addresses::Hidden };
-    let http = agent_server_server::serve(bound.listener, router, addresses, stop.clone());
+    let http = agent_server_server::serve(
+        bound.listener,
+        router,
+        settings.http.patience,
+        addresses,
+        stop.clone(),
+    );
     let mut http = tokio::spawn(http);
 
     if let Some(taken) = bound.instead_of {

@@ -24,6 +24,8 @@ mod mount;
 pub mod not_implemented;
 mod serve;
 mod sse;
+mod stall;
+mod unread;
 mod wait;
 pub mod webhooks;
 
@@ -191,6 +193,7 @@ pub fn router(domain: Domain, options: Options) -> Router {
 /// Puts a router under the layers that every answer of this server has passed.
 fn known(router: Router, access_log: AccessLog) -> Router {
     router
+        .layer(middleware::from_fn(unread::read))
         .layer(middleware::from_fn_with_state(Arc::new(access_log), access_log::log))
         .layer(middleware::map_response(name_server))
 }

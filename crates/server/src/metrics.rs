@@ -43,6 +43,11 @@ static LATENCY: LazyLock<HistogramVec> = LazyLock::new(|| {
     register_histogram_vec!(options, &["method", "path"]).expect(UNIQUE)
 });
 
+static CUT_OFF: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Clients that were cut off: they took nothing (stalled), or events were gone before they took them (behind)";
+    register_int_counter_vec!("lg_api_cut_off_clients_total", help, &["reason"]).expect(UNIQUE)
+});
+
 static LIMITED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Requests that a limit refused";
     register_int_counter_vec!("lg_api_limited_requests_total", help, &["limit"]).expect(UNIQUE)
@@ -99,6 +104,24 @@ pub(crate) async fn count(request: Request, next: Next) -> Response {
     let took = begin.elapsed().as_secs_f64() * 1e3;
     LATENCY.with_label_values(&[method, path_text]).observe(took);
     response
+}
+
+/// Why a client is cut off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Slow {
+    /// It took nothing.
+    Stalled,
+    /// Events were gone before it took them.
+    Behind,
+}
+
+/// Counts a client that was cut off.
+pub(crate) fn count_cut_off(reason: Slow) {
+    let reason = match reason {
+        Slow::Stalled => "stalled",
+        Slow::Behind => "behind",
+    };
+    CUT_OFF.with_label_values(&[reason]).inc();
 }
 
 /// Counts a request that a limit refused. Limits are those of the settings, so that their number is bounded.

@@ -1,10 +1,12 @@
 //! Accepting connections until told to stop.
 
-use std::{future::IntoFuture, io, net::SocketAddr, time::Duration};
+use std::{future::IntoFuture, io, time::Duration};
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::stall::{Impatient, Peer};
 
 /// How long requests in progress get after the stop. Streams end at once by themselves, so only handlers in the middle
 /// of something are waited for.
@@ -19,23 +21,19 @@ pub enum Addresses {
     Shown,
 }
 
-/// Serves `router` on `listener` until `stop`, then lets requests in progress end.
+/// Serves `router` on `listener` until `stop`, then lets requests in progress end. A client that takes nothing of what there
+/// is for it, for the time of `patience`, is cut off.
 ///
 /// # Errors
 /// The listener broke.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    patience: Option<Duration>,
     addresses: Addresses,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    use axum::serve::ListenerExt;
-    // Small event frames must not wait for each other.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
-    });
+    let listener = Impatient { listener, patience };
     let stopped = stop.clone();
     let stopped = async move { stopped.cancelled().await };
     // Not the router itself: it would be built anew, handler by handler, for each connection.
@@ -45,7 +43,7 @@ pub async fn serve(
             until(stop, serving.with_graceful_shutdown(stopped)).await
         }
         Addresses::Shown => {
-            let router = router.into_make_service_with_connect_info::<SocketAddr>();
+            let router = router.into_make_service_with_connect_info::<Peer>();
             until(stop, axum::serve(listener, router).with_graceful_shutdown(stopped)).await
         }
     }

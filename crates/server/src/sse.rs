@@ -18,7 +18,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::disconnect::OnDisconnect;
+use crate::{
+    disconnect::OnDisconnect,
+    metrics::{self, Slow},
+};
 
 /// Both SSE comments and the line feeds of `wait` keep this cadence, which clients measure.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -146,10 +149,18 @@ impl Source {
                     return Ok(Some(Bytes::from_static(b": heartbeat\r\n\r\n")));
                 }
                 more = listener.next(&mut self.batch) => {
-                    let more = more.map_err(|error| {
-                        tracing::error!(%error, "stored events could not be read");
-                        io::Error::other(error)
-                    })?;
+                    let more = match more {
+                        Ok(more) => more,
+                        Err(error) if listener.is_behind() => {
+                            metrics::count_cut_off(Slow::Behind);
+                            tracing::warn!("a client is cut off: {error}");
+                            return Err(io::Error::other(error));
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "stored events could not be read");
+                            return Err(io::Error::other(error));
+                        }
+                    };
                     if !more {
                         self.listener = None;
                         continue;
@@ -183,6 +194,7 @@ pub(crate) fn events(
     on_disconnect: OnDisconnect,
     stop: CancellationToken,
 ) -> Body {
+    let listener = listener.map(Listener::unbroken);
     let source =
         Source { listener, filter, heartbeat: heartbeat(), stop, batch: vec![], on_disconnect };
     Body::from_stream(stream::try_unfold(source, |mut source| async move {

@@ -43,6 +43,7 @@ pub(crate) struct Http {
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
     pub(crate) max_body_bytes: Option<usize>,
+    pub(crate) stall_seconds: Option<u64>,
 }
 
 /// Table `[workers]`; see [`super::workers::Workers`].

@@ -1,6 +1,6 @@
 //! Where and what the server accepts.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use agent_server_server::{Cors, HeaderRules, MountPrefix};
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub(crate) struct Http {
     pub(crate) default_port: u16,
     /// Largest request body, bytes.
     pub(crate) max_body_bytes: usize,
+    /// How long a client may take nothing of what there is for it; `None` for ever.
+    pub(crate) patience: Option<Duration>,
     /// Which pages of other origins may call.
     pub(crate) cors: Cors,
     /// Headers that are logged.
@@ -62,6 +64,10 @@ impl Http {
                 ],
                 || 300 << 20,
             ),
+            patience: match first([from.args.stall_seconds, from.file.http.stall_seconds], || 60) {
+                0 => None,
+                seconds => Some(Duration::from_secs(seconds)),
+            },
             cors: cors::resolve(from.env, project)?,
             logged_headers: logged_headers(project)?,
             mount_prefix: mount_prefix(from.env, project)?,

@@ -10,7 +10,7 @@ use agent_server_storage::{
 
 use super::{
     Logged,
-    log::{Log, Look, Subject},
+    log::{Log, Look, Missing, Subject},
 };
 use crate::{Error, Result, measure, ports::Clock};
 
@@ -52,6 +52,10 @@ pub struct Listener {
     /// The last event that was given.
     position: EventId,
     archive: Option<Archive>,
+    /// What it does without an archive about what memory does not hold.
+    missing: Missing,
+    /// Whether it has failed for what memory did not hold.
+    behind: bool,
     /// Whose thread it has to be before anything is given; `None` once that is known.
     reader: Option<Scope>,
     clock: Arc<dyn Clock>,
@@ -71,12 +75,26 @@ impl Listener {
             // One that was never given out must not hide what comes.
             From::After(id) => id.min(last),
         };
-        Self { log, position, archive, reader: None, clock }
+        let missing = if archive.is_some() { Missing::Stored } else { Missing::Skipped };
+        Self { log, position, archive, missing, behind: false, reader: None, clock }
     }
 
     /// Gives nothing before the thread is there and this reader may see it.
     pub(super) fn for_reader(self, reader: Scope) -> Self {
         Self { reader: Some(reader), ..self }
+    }
+
+    /// Fails rather than leave out events that it was too slow for.
+    pub fn unbroken(mut self) -> Self {
+        if self.missing == Missing::Skipped {
+            self.missing = Missing::Fatal;
+        }
+        self
+    }
+
+    /// Whether it has failed because it was too slow.
+    pub fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// Whether events carry ids on the wire: those of resumable runs and those of threads do.
@@ -88,7 +106,7 @@ impl Listener {
     /// Cancel-safe: nothing is lost when the future is dropped.
     ///
     /// # Errors
-    /// Stored events could not be read.
+    /// Stored events could not be read; [`Listener::unbroken`].
     pub async fn next(&mut self, into: &mut Vec<Logged>) -> Result<bool> {
         loop {
             let log = Arc::clone(&self.log);
@@ -117,7 +135,7 @@ impl Listener {
         }
         let known = into.len();
         loop {
-            match self.log.look(&mut self.position, into, self.archive.is_some()) {
+            match self.log.look(&mut self.position, into, self.missing) {
                 Look::Given => {
                     if let Some(oldest) = into.get(known) {
                         measure::given(oldest.id, self.clock.now());
@@ -126,6 +144,13 @@ impl Listener {
                 }
                 Look::Over => return Ok(Step::Over),
                 Look::Nothing => return Ok(Step::CaughtUp),
+                Look::Lost => {
+                    self.behind = true;
+                    return Err(Error::Unavailable(
+                        "it was so slow that events that it had not read are no longer in memory"
+                            .into(),
+                    ));
+                }
                 Look::Behind(floor) => {
                     let page = self.stored(floor).await?;
                     let last = page.last().map(|logged| logged.id);

@@ -11,6 +11,9 @@ use tokio::sync::{MutexGuard, Notify};
 
 use crate::ports::Event;
 
+/// Bytes of events that a listener is given at a time: bounds what is held for one that does not go on reading.
+const GIVEN_BYTES: usize = 1 << 20;
+
 /// Unsaved bytes from which a save does not wait for its time: bounds what memory holds only for it.
 const SAVE_AT_BYTES: usize = 1 << 20;
 
@@ -65,6 +68,17 @@ pub(crate) enum Save {
     Now,
 }
 
+/// What a listener does about events that memory does not hold. It never keeps them there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It reads them in storage.
+    Stored,
+    /// It goes on without them.
+    Skipped,
+    /// It ends, if it had begun before them.
+    Fatal,
+}
+
 /// What a listener finds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Look {
@@ -76,6 +90,8 @@ pub(super) enum Look {
     Over,
     /// Events up to this one are not in memory.
     Behind(EventId),
+    /// Events that it had not read are nowhere any more.
+    Lost,
 }
 
 struct State {
@@ -284,27 +300,37 @@ impl Log {
         self.changed.notify_waiters();
     }
 
-    /// Gives a listener what is behind `position`, and moves that on. A listener that cannot read storage loses what is
-    /// not in memory any more rather than growing the memory.
+    /// Gives a listener some of what is behind `position`, and moves that on.
     pub(super) fn look(
         &self,
         position: &mut EventId,
         into: &mut Vec<Logged>,
-        reads_storage: bool,
+        missing: Missing,
     ) -> Look {
         let state = self.state.lock();
         if *position < state.floor {
-            if reads_storage {
-                return Look::Behind(state.floor);
+            match missing {
+                Missing::Stored => return Look::Behind(state.floor),
+                // Who begins gets what is there.
+                Missing::Fatal if *position > EventId::MIN => return Look::Lost,
+                Missing::Fatal | Missing::Skipped => *position = state.floor,
             }
-            *position = state.floor;
         }
         let seen = state.events.partition_point(|logged| logged.id <= *position);
-        let given = into.len();
-        let shows = |logged: &&Logged| self.subject == Subject::Thread || !logged.thread_only;
-        into.extend(state.events.range(seen..).filter(shows).cloned());
-        *position = state.last().max(*position);
-        match (into.len() > given, state.closed) {
+        let mut bytes = 0;
+        let mut is_given = false;
+        for logged in state.events.range(seen..) {
+            *position = logged.id;
+            if self.subject == Subject::Thread || !logged.thread_only {
+                bytes += logged.event.data.len();
+                into.push(logged.clone());
+                is_given = true;
+            }
+            if bytes >= GIVEN_BYTES {
+                break;
+            }
+        }
+        match (is_given, state.closed) {
             (true, _) => Look::Given,
             (false, true) => Look::Over,
             (false, false) => Look::Nothing,

@@ -4,7 +4,11 @@ use agent_server_storage::{RunId, ThreadId, Timestamp, events::EventId};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{From, Listener, Log, Logged, Save, Step, Streams, log::Look, parse_id};
+use super::{
+    From, Listener, Log, Logged, Save, Step, Streams,
+    log::{Look, Missing},
+    parse_id,
+};
 use crate::ports::{Clock, Event};
 
 const RUN: RunId = RunId(Uuid::nil());
@@ -81,6 +85,39 @@ async fn a_listener_slower_than_the_ring_goes_on_with_what_is_kept() {
     assert_eq!(names(&next(&mut listener).await), ["b", "c"]);
 }
 
+#[tokio::test]
+async fn a_listener_that_leaves_nothing_out_ends_when_it_is_slower_than_the_ring() {
+    let streams = Streams::new(4);
+    let log = streams.open_new(RUN, THREAD, false);
+    for name in ["a", "b", "c"] {
+        streams.push(RUN, at(1), event(name));
+    }
+    let mut listener = listener(&log, From::Start).unbroken();
+    assert_eq!(names(&next(&mut listener).await), ["b", "c"], "it begins with what there is");
+    for name in ["d", "e", "f"] {
+        streams.push(RUN, at(1), event(name));
+    }
+    let error = listener.next(&mut vec![]).await.unwrap_err();
+    assert!(error.to_string().contains("so slow"), "{error}");
+}
+
+#[tokio::test]
+async fn a_listener_is_given_little_at_a_time() {
+    let streams = Streams::new(64 << 20);
+    let log = streams.open_new(RUN, THREAD, false);
+    let large = || Event { name: "a".into(), data: Bytes::from(vec![b' '; 700 << 10]) };
+    for _ in 0..5 {
+        streams.push(RUN, at(1), large());
+    }
+    streams.close(RUN);
+    let mut listener = listener(&log, From::Start);
+    let mut given = vec![];
+    for _ in 0..4 {
+        given.push(next(&mut listener).await.len());
+    }
+    assert_eq!(given, [2, 2, 1, 0]);
+}
+
 #[test]
 fn what_is_not_saved_stays_however_much_it_is() {
     let streams = Streams::new(4);
@@ -92,7 +129,7 @@ fn what_is_not_saved_stays_however_much_it_is() {
     assert_eq!(unsaved.len(), 4);
     let look = |position: EventId| {
         let (mut position, mut events) = (position, vec![]);
-        (log.look(&mut position, &mut events, true), events.len())
+        (log.look(&mut position, &mut events, Missing::Stored), events.len())
     };
     assert_eq!(look(EventId::MIN), (Look::Given, 4));
     log.saved(3, false);

@@ -108,6 +108,8 @@ async fn connect(mut socket: WebSocket, mut reader: Reader, mut half: OwnedWrite
                         );
                         let close = serde_json::to_vec(&close).unwrap_or_default();
                         let _ = write(&mut half, b'c', &close).await;
+                        // Answers it: the client need not wait for the application.
+                        while let Some(Ok(_)) = socket.recv().await {}
                         // What the application still says is heard by nobody, but it must be able to end in peace.
                         while let Ok(Some(_)) = reader.next().await {}
                         return;

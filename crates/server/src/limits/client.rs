@@ -5,12 +5,14 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use axum::extract::{ConnectInfo, Request};
 use http::HeaderMap;
 
+use crate::stall::Peer;
+
 /// What a caller has of an address of version 6: the rest of it anybody chooses as they like.
 const OWN_BITS: u32 = 64;
 
 /// The address of the client, or of its network; what `proxies` of our own say about it is believed.
 pub(super) fn address(request: &Request, proxies: usize) -> Option<IpAddr> {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|peer| peer.0.0.ip());
     forwarded(request.headers(), proxies).or(peer).map(of_network)
 }
 
@@ -42,7 +44,7 @@ mod tests {
     fn check(peer: &str, forwarded: &[&str], proxies: usize, expected: &str) {
         let mut request = Request::new(Body::empty());
         let peer = SocketAddr::new(peer.parse().unwrap(), 7);
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(ConnectInfo(Peer(peer)));
         for value in forwarded {
             request.headers_mut().append("x-forwarded-for", value.parse().unwrap());
         }

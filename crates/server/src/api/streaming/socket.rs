@@ -2,7 +2,7 @@
 //!
 //! Source: reference/event-streaming-v2.md, sections 6.6 and 8.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use agent_server_api::{Context, OPERATIONS, Rejection, RequestId, without_nul};
 use axum::{
@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
     super::Api,
@@ -32,6 +32,9 @@ use super::{
 use crate::error::Error;
 
 pub(crate) const PATH: &str = "/threads/{thread_id}/stream/events";
+
+/// How long a client gets to answer that the connection ends. One that still sends would lose what was said last.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The route of the connection, which the document cannot describe.
 pub(crate) fn websocket(api: Api) -> Router {
@@ -115,7 +118,8 @@ impl Connection {
                             reads |= self.command(text.as_bytes(), &mut feed).await?;
                         }
                         Message::Binary(bytes) => reads |= self.command(&bytes, &mut feed).await?,
-                        Message::Close(_) => return Ok(()),
+                        // Answered by whoever reads on.
+                        Message::Close(_) => return self.end().await,
                         Message::Ping(_) | Message::Pong(_) => {}
                     },
                 },
@@ -271,7 +275,15 @@ impl Connection {
 
     async fn close(&mut self, reason: &'static str) -> Result<(), Gone> {
         let frame = CloseFrame { code: close_code::ERROR, reason: reason.into() };
-        Ok(self.socket.send(Message::Close(Some(frame))).await?)
+        self.socket.send(Message::Close(Some(frame))).await?;
+        let _ = timeout(FAREWELL, self.end()).await;
+        Ok(())
+    }
+
+    /// Reads until the connection has ended as the protocol has it: what one side says last, the other answers.
+    async fn end(&mut self) -> Result<(), Gone> {
+        while self.socket.recv().await.transpose()?.is_some() {}
+        Ok(())
     }
 }
 
