@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from support.raw import SECONDS, Raw
+from support.raw import SECONDS, Raw, frame, upgraded
 from support.server import wait_until
 
 GRAPH = '''
@@ -127,20 +127,6 @@ def test_a_stream_that_nobody_reads(server, http, resumable):
         text = http.get(f"/threads/{thread}/runs/{run}/stream", headers={"last-event-id": "-1"}).text
         assert numbers(text) == [*range(COUNT)], "whoever comes back gets it"
     assert cut_off(server, http) == 1
-
-
-def frame(payload: bytes, kind: int = 1) -> bytes:
-    """A frame of a client, whose mask changes nothing."""
-    length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
-    return bytes([0x80 | kind]) + length + bytes(4) + payload
-
-
-def upgraded(url: str, path: str, **options) -> Raw:
-    raw = Raw(url, **options)
-    key = ("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version: 13")
-    raw.send(f"GET {path}", headers=("upgrade: websocket", "connection: upgrade", *key))
-    assert raw.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
-    return raw
 
 
 def test_a_websocket_that_nobody_reads(server, http):

@@ -63,3 +63,18 @@ class Raw:
         while self.more():
             pass
         return self.read
+
+
+def frame(payload: bytes, kind: int = 1) -> bytes:
+    """A frame of a client, whose mask changes nothing."""
+    length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+    return bytes([0x80 | kind]) + length + bytes(4) + payload
+
+
+def upgraded(url: str, path: str, **options) -> Raw:
+    """A connection that has become a WebSocket."""
+    raw = Raw(url, **options)
+    key = ("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version: 13")
+    raw.send(f"GET {path}", headers=("upgrade: websocket", "connection: upgrade", *key))
+    assert raw.until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+    return raw

@@ -128,6 +128,11 @@ pub(crate) fn response_name(response: &Value) -> Option<&str> {
     response.get("$ref")?.as_str()?.strip_prefix("#/components/responses/")
 }
 
+/// The name of the parameter that a path refers to.
+pub(crate) fn parameter_name(parameter: &Value) -> Option<&str> {
+    parameter.get("$ref")?.as_str()?.strip_prefix("#/components/parameters/")
+}
+
 /// The operations in the order of the document.
 pub(crate) fn operations(document: &Value) -> impl Iterator<Item = Operation<'_>> {
     entries(&document["paths"]).flat_map(|(path, item)| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Operation, entries, operations, ref_name, response_name, text};
+use super::{Operation, entries, operations, parameter_name, ref_name, response_name, text};
 use crate::{Error, api, client, lower};
 
 /// Collects everything that is wrong.
@@ -53,7 +53,8 @@ impl Problems {
 fn references(value: &Value, place: &str, document: &Value, problems: &mut Problems) {
     if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
         let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
-        if target.is_none() || ref_name(value).or(response_name(value)).is_none() {
+        let names = [ref_name(value), response_name(value), parameter_name(value)];
+        if target.is_none() || names.iter().flatten().next().is_none() {
             problems.add(place, format!("{reference} is not a component of this document"));
         }
     }

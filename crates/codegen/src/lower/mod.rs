@@ -72,7 +72,10 @@ pub fn lower(document: &Value) -> Result<Lowered, Error> {
     names::shorten(&mut lowered)?;
     lowered["openapi"] = json!("3.0.3");
     for (path, item) in lowered["paths"].as_object_mut().into_iter().flatten() {
-        for (method, value) in item.as_object_mut().into_iter().flatten() {
+        let Some(item) = item.as_object_mut() else { continue };
+        // What all operations of a path take is read in front of them; callers send it with whatever they ask.
+        item.remove("parameters");
+        for (method, value) in item {
             operation::lower(value, &format!("{} {path}", method.to_uppercase()))?;
         }
     }

@@ -34,6 +34,8 @@ pub(crate) enum Means {
     Stranger,
     /// Asking too often a server that limits it.
     Limited,
+    /// Naming an encryption context that is none, on a server whose project encrypts.
+    WrongContext,
     /// A client cannot bring it about; why.
     Unreachable(&'static str),
 }
@@ -251,6 +253,21 @@ pub(crate) const TABLE: &[Scenario] = &[
         ],
         503,
         Means::FullDisk,
+    ),
+    entry(
+        &[
+            "stream_thread_events",
+            "send_thread_command",
+            "post_a2a",
+            "get_agent_card",
+            "get_well_known_agent_card",
+            "get_default_agent_card",
+            "post_mcp",
+            "get_mcp",
+            "delete_mcp",
+        ],
+        422,
+        Means::WrongContext,
     ),
 ];
 

@@ -2,6 +2,7 @@
 //! asks who one is, and one that limits how often.
 
 mod build;
+mod contexts;
 mod exchange;
 mod full_disk;
 mod fuzz;
@@ -75,6 +76,7 @@ pub async fn judge(options: &Options) -> Result<Report> {
         report.entries.extend(full_disk::entries(options).await?);
         report.entries.extend(strangers::entries(options).await?);
         report.entries.extend(limited::entries(options).await?);
+        report.entries.extend(contexts::entries(options).await?);
     }
     report.statuses = options.statuses.clone();
     report.took = started.elapsed();

@@ -46,13 +46,16 @@ impl Suite<'_> {
             None => self.skip(operation, &name, "there is no scenario for it yet"),
             Some(Means::Unreachable(why)) => self.skip(operation, &name, why),
             // For each of these there is a server of its own.
-            Some(Means::FullDisk | Means::Stranger | Means::Limited)
+            Some(Means::FullDisk | Means::Stranger | Means::Limited | Means::WrongContext)
                 if self.options.url.is_none() => {}
             Some(Means::Stranger) => {
                 self.skip(operation, &name, "only a server that the suite starts asks who one is");
             }
             Some(Means::Limited) => {
                 self.skip(operation, &name, "only a server that the suite starts has limits");
+            }
+            Some(Means::WrongContext) => {
+                self.skip(operation, &name, "only a server that the suite starts encrypts");
             }
             Some(Means::FullDisk) => {
                 self.skip(
