@@ -71,9 +71,10 @@ async def test_a_route(http):
     }
 
 
-async def test_what_the_app_refuses_itself(http):
+async def test_what_the_app_refuses_itself(http, app_server):
     answer = await http.put("/hello/you")
     assert (answer.status_code, answer.text) == (405, "Method Not Allowed")
+    wait_until(lambda: "PUT /hello/you 405 " in app_server.log.read_text(), "the answer is in the log")
     answer = await http.get("/nothing-like-this")
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
 

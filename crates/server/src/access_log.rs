@@ -62,6 +62,8 @@ struct Answer {
     route: Option<MatchedPath>,
     headers: Option<String>,
     place: Option<String>,
+    /// Bytes that were announced.
+    length: Option<u64>,
     limit: Option<RefusedBy>,
 }
 
@@ -133,9 +135,15 @@ impl Line {
             route,
             headers: self.log.headers.logged(response.headers()),
             place: run_place(response.headers()),
+            length: length(response.headers()),
             limit: response.extensions().get().cloned(),
         });
         self.complete |= response.body().is_end_stream();
+    }
+
+    /// Whether as much was sent as was announced.
+    fn has_all(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.length == Some(self.bytes))
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -199,6 +207,10 @@ fn run_place(headers: &HeaderMap) -> Option<String> {
     place.contains("/runs/").then(|| place.to_owned())
 }
 
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// An id in a place, `/threads/…/runs/…`.
 fn place_id<'a>(place: &'a str, name: &str) -> Option<&'a str> {
     parameter("/threads/{thread_id}/runs/{run_id}", place, name)
@@ -234,7 +246,7 @@ impl HttpBody for Logged {
             Poll::Ready(Some(Ok(frame))) => {
                 this.line.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 // Who knows that nothing follows does not ask again.
-                this.line.complete |= this.body.is_end_stream();
+                this.line.complete |= this.body.is_end_stream() || this.line.has_all();
             }
             // Broken off by ourselves, which is no doing of the client.
             Poll::Ready(None | Some(Err(_))) => this.line.complete = true,

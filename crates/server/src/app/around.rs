@@ -144,8 +144,11 @@ impl Around {
         };
         tokio::select! {
             () = answer.instrument(span) => {}
-            () = left.cancelled() => {}
+            () = left.cancelled() => return,
         }
+        // What the other side still sends must find somebody: else it takes its connection for broken, and does not read the
+        // answer that is in it.
+        left.cancelled().await;
     }
 }
 
