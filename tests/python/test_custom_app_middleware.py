@@ -147,8 +147,17 @@ async def test_large_bodies_pass_in_both_directions(http):
     answer = await http.get(f"/threads/{thread}")
     assert (answer.headers["content-encoding"], answer.json()["metadata"]["text"]) == ("gzip", text)
     # Refused before it was read.
-    answer = await http.post("/threads/no-id/runs", content=b"x" * 5_000_000, headers={"content-type": "application/json"})
+    answer = await http.post("/threads/no-id/runs", content=b"x" * 200_000, headers={"content-type": "application/json"})
     assert answer.status_code == 422
+
+
+async def test_an_answer_before_the_request_was_read_is_not_lost(around, http):
+    for _ in range(100):
+        answers = await asyncio.gather(*(http.get("/threads/too-early") for _ in range(3)))
+        assert [answer.status_code for answer in answers] == [422] * 3
+    # Nobody has left before the end of any.
+    lines = [line for line in around.log.read_text().splitlines() if "GET /threads/too-early" in line]
+    assert {line.split("GET /threads/too-early ")[1].split()[0] for line in lines} == {"422"}
 
 
 async def test_the_sdk_streams_through_it(around, gate, record):

@@ -23,7 +23,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
-use http::{HeaderValue, StatusCode, Uri, header, request::Parts};
+use http::{Extensions, HeaderValue, StatusCode, Uri, header, request::Parts};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
@@ -60,6 +60,8 @@ struct Waiting {
     parts: Parts,
     next: Next,
     span: tracing::Span,
+    /// What the layers in front of the middleware are told of the answer.
+    told: Arc<Mutex<Extensions>>,
 }
 
 /// What may have been changed on the way. Where the request goes is decided already.
@@ -115,11 +117,15 @@ impl Around {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         let mut scope = call::scope("http", &parts, user);
         scope["around"] = json!({"socket": self.socket, "number": number});
-        let waiting = Waiting { parts, next, span: tracing::Span::current() };
+        let told = Arc::<Mutex<Extensions>>::default();
+        let span = tracing::Span::current();
+        let waiting = Waiting { parts, next, span, told: Arc::clone(&told) };
         self.waiting.lock().insert(number, waiting);
         // Also of one whose client leaves, or that the middleware answers itself.
         let _forget = Forget { around: self, number };
-        call::exchange(stream, &scope, body).await
+        let mut response = call::exchange(stream, &scope, body).await;
+        response.extensions_mut().extend(std::mem::take(&mut *told.lock()));
+        response
     }
 
     async fn come_back(&self, stream: UnixStream) {
@@ -128,7 +134,7 @@ impl Around {
         let Ok(Some((b's', back))) = reader.next().await else { return };
         let Ok(back) = serde_json::from_slice::<Back>(&back) else { return };
         let Some(waiting) = self.waiting.lock().remove(&back.number) else { return };
-        let Waiting { mut parts, next, span } = waiting;
+        let Waiting { mut parts, next, span, told } = waiting;
         parts.headers = call::headers(back.headers).collect();
         if let Some(uri) = with_query(&parts.uri, &back.query_string) {
             parts.uri = uri;
@@ -138,7 +144,8 @@ impl Around {
         let left = CancellationToken::new();
         let _listening = AbortOnDropHandle::new(tokio::spawn(listen(reader, sender, left.clone())));
         let answer = async {
-            let response = next.run(Request::from_parts(parts, body)).await;
+            let mut response = next.run(Request::from_parts(parts, body)).await;
+            *told.lock() = std::mem::take(response.extensions_mut());
             // Whoever does not listen any more has left.
             let _ = answer(response, half).await;
         };

@@ -1,6 +1,10 @@
 //! One request to the application: its body and the answer's pass as they come.
 
-use std::io;
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use agent_server_domain::auth::User;
 use axum::{
@@ -11,6 +15,7 @@ use axum::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::{UnixStream, unix::OwnedWriteHalf};
@@ -118,20 +123,75 @@ pub(super) fn answered(head: &[u8], reader: Reader, upload: AbortOnDropHandle<()
 }
 
 fn streamed(head: Head, reader: Reader, upload: AbortOnDropHandle<()>) -> Response {
-    let parts = futures::stream::try_unfold((reader, upload), |(mut reader, upload)| async {
-        match reader.next().await? {
-            Some((b'B', part)) => Ok(Some((part, (reader, upload)))),
-            Some((b'E', _)) => Ok(None),
-            _ => Err::<Option<(Bytes, _)>, _>(io::Error::other(
-                "the custom app broke off its answer",
-            )),
-        }
-    });
-    let mut response = Response::new(Body::from_stream(parts));
+    let mut response = Response::new(Body::empty());
     *response.status_mut() =
         StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in headers(head.headers) {
         response.headers_mut().append(name, value);
     }
+    let length = response.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length == Some(0) {
+        tokio::spawn(to_the_end(reader, upload));
+        return response;
+    }
+    let state = (Some((reader, upload)), length);
+    let parts = futures::stream::try_unfold(state, |(call, left)| async move {
+        let Some((mut reader, upload)) = call else { return Ok(None) };
+        match reader.next().await? {
+            Some((b'B', part)) => {
+                let left = left.map(|left| left.saturating_sub(part.len() as u64));
+                if left == Some(0) {
+                    tokio::spawn(to_the_end(reader, upload));
+                    return Ok(Some((part, (None, left))));
+                }
+                Ok(Some((part, (Some((reader, upload)), left))))
+            }
+            Some((b'E', _)) => Ok(None),
+            _ => Err(io::Error::other("the custom app broke off its answer")),
+        }
+    });
+    *response.body_mut() = Body::new(Counted { body: Body::from_stream(parts), left: length });
     response
+}
+
+/// Waits for the end of an answer that everybody has, but for its last word: without it, the application would take the end of
+/// the connection for a client that left.
+async fn to_the_end(mut reader: Reader, _upload: AbortOnDropHandle<()>) {
+    while let Ok(Some((kind, _))) = reader.next().await {
+        if kind == b'E' {
+            return;
+        }
+    }
+}
+
+/// A body that knows its end where the application has told its length: nobody asks for what comes after that.
+struct Counted {
+    body: Body,
+    left: Option<u64>,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let (Poll::Ready(Some(Ok(frame))), Some(left)) = (&polled, &mut self.left) {
+            let sent = frame.data_ref().map_or(0, |data| data.len() as u64);
+            *left = left.saturating_sub(sent);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == Some(0) || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(|| self.body.size_hint(), SizeHint::with_exact)
+    }
 }
