@@ -151,6 +151,16 @@ async def test_large_bodies_pass_in_both_directions(http):
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("size", [0, 300_000])
+async def test_answers_that_need_no_body_pass_it(http, size):
+    """Requests that are refused for their address: nobody waits for what they carry."""
+    for _ in range(30):
+        answer = await http.patch("/threads/nothing", content=b" " * size)
+        assert (answer.status_code, answer.headers["x-status"]) == (422, "422")
+        answer = await http.post("/nothing", content=b" " * size)
+        assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
 async def test_the_sdk_streams_through_it(around, gate, record):
     async with get_client(url=around.url, api_key=None) as client:
         thread = (await client.threads.create())["thread_id"]

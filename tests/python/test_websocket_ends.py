@@ -27,7 +27,7 @@ def test_the_end_of_a_client_of_the_custom_app_is_answered(tmp_path):
     server = Server(tmp_path, config=project(tmp_path, {"app": "./app.py:app"}))
     server.start()
     try:
-        with upgraded(server.url, "/echo") as raw:
+        with upgraded(server.url, "/talk") as raw:
             raw.socket.sendall(frame(NORMAL, kind=8))
             assert raw.rest().endswith(bytes([0x88, len(NORMAL)]) + NORMAL)
     finally:

@@ -123,7 +123,7 @@ impl Around {
     }
 
     async fn come_back(&self, stream: UnixStream) {
-        let (read, half) = stream.into_split();
+        let (read, mut half) = stream.into_split();
         let mut reader = Reader::new(read);
         let Ok(Some((b's', back))) = reader.next().await else { return };
         let Ok(back) = serde_json::from_slice::<Back>(&back) else { return };
@@ -139,8 +139,11 @@ impl Around {
         let _listening = AbortOnDropHandle::new(tokio::spawn(listen(reader, sender, left.clone())));
         let answer = async {
             let response = next.run(Request::from_parts(parts, body)).await;
-            // Whoever does not listen any more has left.
-            let _ = answer(response, half).await;
+            // Whoever does not listen any more has left. Else the other side ends the connection: one that was closed while it
+            // still sends the body of a request that was answered early would take the answer with it.
+            if answer(response, &mut half).await.is_ok() {
+                std::future::pending::<()>().await;
+            }
         };
         tokio::select! {
             () = answer.instrument(span) => {}
@@ -197,7 +200,7 @@ async fn listen(
     }
 }
 
-async fn answer(response: Response, mut half: OwnedWriteHalf) -> io::Result<()> {
+async fn answer(response: Response, half: &mut OwnedWriteHalf) -> io::Result<()> {
     let (mut parts, body) = response.into_parts();
     let has_body = !parts.status.is_informational()
         && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
@@ -207,12 +210,12 @@ async fn answer(response: Response, mut half: OwnedWriteHalf) -> io::Result<()> 
     }
     let headers = call::texts(&parts.headers);
     let head = json!({"status": parts.status.as_u16(), "headers": headers}).to_string();
-    write(&mut half, b'S', head.as_bytes()).await?;
+    write(half, b'S', head.as_bytes()).await?;
     let mut body = body.into_data_stream();
     while let Some(part) = body.next().await {
         // What breaks off here breaks off there.
         let part = part.map_err(io::Error::other)?;
-        write(&mut half, b'B', &part).await?;
+        write(half, b'B', &part).await?;
     }
-    write(&mut half, b'E', b"").await
+    write(half, b'E', b"").await
 }
