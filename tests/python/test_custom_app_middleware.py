@@ -160,6 +160,16 @@ async def test_an_answer_before_the_request_was_read_is_not_lost(around, http):
     assert {line.split("GET /threads/too-early ")[1].split()[0] for line in lines} == {"422"}
 
 
+@pytest.mark.parametrize("size", [0, 300_000])
+async def test_answers_that_need_no_body_pass_it(http, size):
+    """Requests that are refused for their address: nobody waits for what they carry."""
+    for _ in range(30):
+        answer = await http.patch("/threads/nothing", content=b" " * size)
+        assert (answer.status_code, answer.headers["x-status"]) == (422, "422")
+        answer = await http.post("/nothing", content=b" " * size)
+        assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
 async def test_the_sdk_streams_through_it(around, gate, record):
     async with get_client(url=around.url, api_key=None) as client:
         thread = (await client.threads.create())["thread_id"]

@@ -22,15 +22,26 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 
-/// Most that is read behind an answer, bytes: a mebibyte is sent before most clients see the answer.
-const MOST: u64 = 1 << 20;
+/// Most that is read behind an answer, bytes: many clients look for the answer only when they have sent everything.
+const MOST: u64 = 16 << 20;
 /// How long the client gets for it.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Where a body goes that is dropped before its end.
-type Left = Arc<Mutex<Option<Body>>>;
+/// What becomes of a body that is dropped before its end.
+#[derive(Default)]
+enum Left {
+    /// Nothing yet: there is no answer, and the layer wants it.
+    #[default]
+    Unanswered,
+    /// It was left before the answer.
+    Body(Body),
+    /// It is read at once. Somebody read it beside the answer, and not to its end.
+    Answered,
+    /// The connection ends with it.
+    GivenUp,
+}
 
-/// Reads what handlers leave of a body; a layer. Whoever still reads beside the answer keeps the body.
+/// Reads what handlers leave of a body; a layer.
 pub(crate) async fn read(request: Request, next: Next) -> Response {
     // Streams of HTTP/2 end one by one.
     if request.body().is_end_stream() || request.version() > Version::HTTP_11 {
@@ -38,11 +49,12 @@ pub(crate) async fn read(request: Request, next: Next) -> Response {
     }
     // This client sends nothing before it is asked to.
     let waits = request.headers().contains_key(header::EXPECT);
-    let left = Left::default();
+    let left = Arc::new(Mutex::new(Left::default()));
     let request = request
         .map(|body| Body::new(Watched { body: Some(body), ended: false, left: Arc::clone(&left) }));
     let mut response = next.run(request).await;
-    let Some(body) = left.lock().take() else { return response };
+    let then = if waits { Left::GivenUp } else { Left::Answered };
+    let Left::Body(body) = std::mem::replace(&mut *left.lock(), then) else { return response };
     if waits || body.size_hint().lower() > MOST {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -70,7 +82,7 @@ async fn pass_over(mut body: Body) {
 struct Watched {
     body: Option<Body>,
     ended: bool,
-    left: Left,
+    left: Arc<Mutex<Left>>,
 }
 
 impl HttpBody for Watched {
@@ -98,8 +110,20 @@ impl HttpBody for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if !self.ended && !self.is_end_stream() {
-            *self.left.lock() = self.body.take();
+        if self.ended || self.is_end_stream() {
+            return;
+        }
+        let Some(body) = self.body.take() else { return };
+        let mut left = self.left.lock();
+        match &*left {
+            Left::Unanswered => *left = Left::Body(body),
+            // Outside a runtime (it is being torn down) connections end anyway.
+            Left::Answered => {
+                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                    runtime.spawn(pass_over(body));
+                }
+            }
+            Left::Body(_) | Left::GivenUp => {}
         }
     }
 }
