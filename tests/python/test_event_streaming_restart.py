@@ -23,6 +23,12 @@ async def http(server):
         yield http
 
 
+def answer_to(events):
+    """The arguments of an answer to the question among the events."""
+    question = next(event for event in events if event["method"] == "input.requested")["params"]
+    return {"interrupt_id": question["data"]["interrupt_id"], "namespace": question["namespace"], "response": "yes"}
+
+
 async def test_a_replay_after_a_crash_is_the_same(server, http):
     thread = str(uuid4())
     await start(http, thread, "speaker", {"messages": [{"role": "user", "content": "hi"}]})
@@ -34,11 +40,26 @@ async def test_a_replay_after_a_crash_is_the_same(server, http):
     server.kill()
     server.start()
     assert await read(http, thread, times(3, ends)) == live
-    question = next(event for event in live if event["method"] == "input.requested")["params"]
-    answer = {"interrupt_id": question["data"]["interrupt_id"], "namespace": question["namespace"], "response": "yes"}
-    assert (await command(http, thread, "input.respond", **answer))["result"] == {}
+    assert (await command(http, thread, "input.respond", **answer_to(live)))["result"] == {}
     events = await read(http, thread, times(4, ends))
     assert events[: len(live)] == live
+
+
+async def test_a_question_can_be_answered_while_its_run_is_taken_up_again(server, http, tmp_path):
+    """Whoever comes back sees the question before the run that the crash broke off has asked it once more."""
+    thread = str(uuid4())
+    await start(http, thread, "torn", {"n": 1})
+    asked = await read(http, thread, lambda event: event["method"] == "input.requested")
+    server.kill()
+    server.start()
+    answer = asyncio.create_task(command(http, thread, "input.respond", **answer_to(asked)))
+    run = (await http.get(f"/threads/{thread}/runs")).json()[0]
+    assert not answer.done() and run["status"] in ("pending", "running")
+    (tmp_path / "gate").touch()
+    assert (await answer)["result"] == {}
+    events = await read(http, thread, times(2, ends))
+    values = [event["params"]["data"] for event in events if event["method"] == "values"]
+    assert values[-1] == {"n": 1, "log": ["answer: yes", "waited"]}
 
 
 async def test_nothing_that_was_seen_of_a_run_in_progress_is_lost(server, http, tmp_path):

@@ -175,6 +175,18 @@ gated = (
     .compile()
 )
 
+# Asks while a part of it is still at work.
+torn = (
+    StateGraph(State)
+    .add_node("ask", ask)
+    .add_node("wait", wait)
+    .add_edge(START, "ask")
+    .add_edge(START, "wait")
+    .add_edge("ask", END)
+    .add_edge("wait", END)
+    .compile()
+)
+
 
 async def fail(state: State) -> dict:
     raise ValueError("kaboom")

@@ -279,16 +279,6 @@ impl Log {
         }
     }
 
-    /// Whether an event in memory asks a question.
-    pub(crate) fn asks(&self) -> bool {
-        let state = self.state.lock();
-        state.events.iter().any(|logged| {
-            let (name, data) = (&logged.event.name, &logged.event.data);
-            (name.starts_with("values") || name.starts_with("updates"))
-                && std::str::from_utf8(data).is_ok_and(|text| text.contains(r#""__interrupt__""#))
-        })
-    }
-
     /// Whether nothing comes any more.
     pub(super) fn is_closed(&self) -> bool {
         self.state.lock().closed
