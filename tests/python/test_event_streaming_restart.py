@@ -56,7 +56,7 @@ async def test_a_question_can_be_answered_while_its_run_is_taken_up_again(server
     run = (await http.get(f"/threads/{thread}/runs")).json()[0]
     assert not answer.done() and run["status"] in ("pending", "running")
     (tmp_path / "gate").touch()
-    assert (await answer)["result"] == {}
+    assert await answer == {"type": "success", "id": 7, "result": {}, "meta": {"applied_through_seq": 0}}
     events = await read(http, thread, times(2, ends))
     values = [event["params"]["data"] for event in events if event["method"] == "values"]
     assert values[-1] == {"n": 1, "log": ["answer: yes", "waited"]}

@@ -1,7 +1,5 @@
 """The event protocol with the official client, over both of its transports."""
 
-import asyncio
-
 import pytest
 from langgraph_sdk import get_client, get_sync_client
 
@@ -19,17 +17,12 @@ both = pytest.mark.parametrize("transport", ["sse", "websocket"])
 @both
 async def test_messages_and_tools_are_followed(client, transport):
     async with client.threads.stream(assistant_id="speaker", transport=transport) as thread:
-        # What there is of a message comes while its stream is read on.
-        async def messages() -> list:
-            return [message async for message in thread.messages]
-
-        async def tools() -> list:
-            return [call async for call in thread.tool_calls]
-
-        # Asked for first: when all of a run comes at once, on two connections, the client may wait for ever for one of them.
-        texts, calls, _ = await asyncio.gather(messages(), tools(), thread.run.start(input=HI))
-        assert [await message.text for message in texts] == ["Let me add.", "It is 5"]
-        (call,) = calls
+        await thread.run.start(input=HI)
+        # As one subscription: the client waits for ever if the second of two that begin at once is answered first.
+        told = [item async for item in thread.interleave_projections(["messages", "tool_calls"])]
+        assert [kind for kind, _ in told] == ["messages", "tool_calls", "messages"]
+        first, call, last = [item for _, item in told]
+        assert [await first.text, await last.text] == ["Let me add.", "It is 5"]
         assert (call.name, call.input, [delta async for delta in call.deltas]) == ("add", {"a": 2, "b": 3}, ["wait"])
         assert (await call.output)["content"] == "5"
         output = await thread.output

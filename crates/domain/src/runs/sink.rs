@@ -217,22 +217,28 @@ impl Domain {
         });
     }
 
+    /// Saves what the attempt of a run has gathered and what the run has sent; `false` if there is none, or if it could not.
+    pub(crate) async fn save_attempt(&self, run: RunId) -> bool {
+        match self.0.buffers.of_run(run) {
+            Some((lease, buffer)) => self.save_gathered(lease, &buffer).await.is_ok(),
+            None => false,
+        }
+    }
+
     /// Saves what the attempt has gathered. `Err` if it could not be, or the lease is not held any more.
     pub(super) async fn save_gathered(&self, lease: Lease, buffer: &Buffer) -> Result<()> {
         let _order = buffer.saving.lock().await;
-        let ops = {
-            let mut gathered = buffer.gathered.lock();
-            if let Some(cause) = &gathered.broken {
-                return Err(Error::Unavailable(cause.clone()));
-            }
-            std::mem::take(&mut gathered.ops)
-        };
+        if let Some(cause) = &buffer.gathered.lock().broken {
+            return Err(Error::Unavailable(cause.clone()));
+        }
         let log = self.0.streams.find(lease.run_id).filter(|log| log.is_resumable());
         let _events_order = match &log {
             Some(log) => Some(log.saving().await),
             None => None,
         };
+        // Events first: what was gathered before one of them is saved with it, not after it.
         let events = log.as_ref().map(|log| log.unsaved()).unwrap_or_default();
+        let ops = std::mem::take(&mut buffer.gathered.lock().ops);
         if ops.is_empty() && events.is_empty() {
             return Ok(());
         }

@@ -50,7 +50,7 @@ impl Domain {
         if after.is_some() {
             // What was sent before the log was there is read from storage.
             for run in self.0.streams.of_thread(thread) {
-                self.save_events(&run).await?;
+                self.save_now(&run).await?;
             }
         }
         let from = after.map_or(From::Now, From::After);
@@ -68,15 +68,24 @@ impl Domain {
         // What was sent before the log was there is read from storage.
         for run in self.0.streams.of_thread(thread) {
             if run.is_resumable() {
-                self.save_events(&run).await?;
+                self.save_now(&run).await?;
             }
         }
         let listener = self.listener(log, From::Start, Some(self.archive()));
         Ok(listener.for_reader(caller.threads.clone()))
     }
 
-    /// Saves what a resumable run has sent and what is not saved yet.
-    pub(crate) async fn save_events(&self, log: &Log) -> Result<()> {
+    /// Saves what a resumable run has sent and what is not saved yet, with all that its attempt has gathered: nobody is to
+    /// see a question of a checkpoint that is lost in a crash.
+    async fn save_now(&self, log: &Log) -> Result<()> {
+        match log.run_id() {
+            Some(run) if self.save_attempt(run).await => Ok(()),
+            _ => self.save_events(log).await,
+        }
+    }
+
+    /// Saves the events of a run that has no attempt: what one has gathered belongs with them.
+    async fn save_events(&self, log: &Log) -> Result<()> {
         let _order = log.saving().await;
         let events = log.unsaved();
         let (run_id, count) = (log.run_id(), events.len());
