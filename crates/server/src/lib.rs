@@ -40,6 +40,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{Method, header};
+use tower::{ServiceBuilder, util::option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 
@@ -150,52 +151,47 @@ pub fn router(domain: Domain, options: Options) -> Router {
     if disabled.streams_events() {
         routes = routes.merge(api::websocket(api));
     }
-    if let Some(Contexts(contexts)) = contexts {
-        routes = routes.layer(middleware::from_fn_with_state(contexts, encryption::in_context));
-    }
-    routes = routes
-        .layer(middleware::from_fn(to_the_end))
-        .layer(middleware::from_fn_with_state(headers, headers::note));
-    if limits.is_on() {
-        // Behind authentication, which says whose request it is.
-        let limiter = limits::Limiter::new(limits);
-        routes = routes.layer(middleware::from_fn_with_state(limiter, limits::limit));
-    }
     let mount = mounted.map(|mounted| app::Mount { mounted, auth: auth.clone() });
-    let surrounding =
-        |auth_first| mount.clone().filter(|mount| mount.mounted.auth_first == auth_first);
-    let (first, after_auth) = (surrounding(false), surrounding(true));
-    if let Some(mount) = after_auth {
-        routes = routes.layer(middleware::from_fn_with_state(mount, app::surround));
-    }
-    if auth.authenticator.is_some() {
-        // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
-        let guard = auth::Guard { auth: auth.clone(), meta_is_open: !disabled.meta };
-        routes = routes.layer(middleware::from_fn_with_state(guard, auth::authenticate));
-    }
-    if let Some(mount) = mount {
-        // In front of authentication, because its routes may be open.
-        routes = routes.layer(middleware::from_fn_with_state(mount, app::route));
-    }
-    let mut routes = routes
+    let surround = |auth_first| {
+        let mount = mount.clone().filter(|mount| mount.mounted.auth_first == auth_first);
+        option_layer(mount.map(|mount| middleware::from_fn_with_state(mount, app::surround)))
+    };
+    let guard =
+        auth.authenticator.is_some().then(|| auth::Guard { auth, meta_is_open: !disabled.meta });
+    let limiter = limits.is_on().then(|| limits::Limiter::new(limits));
+    // From the outside in, and as one: every layer that a router is given alone is boxed, and copied for every request with
+    // all that is in it.
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn(metrics::count))
+        // Around everything, refusals and preflights too.
+        .layer(surround(false))
+        .layer(middleware::from_fn_with_state(Arc::clone(&cors), cors::refuse))
+        .layer(cors.layer())
         .layer(CatchPanicLayer::custom(|_| {
             error::detail_response(http::StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }))
-        .layer(cors.layer())
-        .layer(middleware::from_fn_with_state(cors, cors::refuse));
-    if let Some(mount) = first {
-        // Around everything, refusals and preflights too.
-        routes = routes.layer(middleware::from_fn_with_state(mount, app::surround));
-    }
-    known(routes.layer(middleware::from_fn(metrics::count)), access_log)
+        // In front of authentication, because its routes may be open.
+        .option_layer(mount.clone().map(|mount| middleware::from_fn_with_state(mount, app::route)))
+        // Before routing, so that a stranger cannot tell what there is; behind CORS, whose preflights carry no credentials.
+        .option_layer(guard.map(|guard| middleware::from_fn_with_state(guard, auth::authenticate)))
+        .layer(surround(true))
+        // Behind authentication, which says whose request it is.
+        .option_layer(limiter.map(|limiter| middleware::from_fn_with_state(limiter, limits::limit)))
+        .layer(middleware::from_fn_with_state(headers, headers::note))
+        .layer(middleware::from_fn(to_the_end))
+        .option_layer(contexts.map(|Contexts(contexts)| {
+            middleware::from_fn_with_state(contexts, encryption::in_context)
+        }));
+    known(routes.layer(layers), access_log)
 }
 
 /// Puts a router under the layers that every answer of this server has passed.
 fn known(router: Router, access_log: AccessLog) -> Router {
-    router
-        .layer(middleware::from_fn(unread::read))
-        .layer(middleware::from_fn_with_state(Arc::new(access_log), access_log::log))
+    let layers = ServiceBuilder::new()
         .layer(middleware::map_response(name_server))
+        .layer(middleware::from_fn_with_state(Arc::new(access_log), access_log::log))
+        .layer(middleware::from_fn(unread::read));
+    router.layer(layers)
 }
 
 /// Lets a handler come to its end although its client has left: what it has committed must be followed by what it tells
