@@ -40,6 +40,18 @@ graph = (
 )
 """
 
+CIPHER = """
+from langgraph_sdk import Encryption
+
+encryption = Encryption()
+
+
+@encryption.encrypt.blob
+@encryption.decrypt.blob
+async def turned(ctx, blob):
+    return blob[::-1]
+"""
+
 
 class Project:
     """A project that says a word, and the server that follows it."""
@@ -194,6 +206,22 @@ def test_code_that_cannot_be_loaded_is_told_and_healed_by_the_next_save(project,
 
     wait_until(failed, "a run says why", SECONDS)
     project.write("words.py", "WORD = 'two'\n")
+    until_said(server, "0: two green nothing")
+
+
+def test_an_encryption_that_cannot_be_loaded_changes_nothing(project, start):
+    """A server without it could read nothing that is stored."""
+    project.write("cipher.py", CIPHER)
+    project.describe(encryption={"path": "./cipher.py:encryption"})
+    server = start()
+    project.write("cipher.py", "import missing\n" + CIPHER)
+    until_logged(server, "No module named 'missing'")
+    until_logged(server, "going on with what was there before")
+    assert said(server) == "0: one green nothing"
+    # Other code does not bring it in.
+    project.write("words.py", "WORD = 'two'\n")
+    until_logged(server, "going on with what was there before", times=2)
+    project.write("cipher.py", CIPHER)
     until_said(server, "0: two green nothing")
 
 

@@ -22,6 +22,7 @@ use crate::{
     auth::LateAuth,
     banner::{self, say},
     config::{self, Settings, project::Project},
+    encryption,
     env::{self, Env},
     graphs::GraphHosts,
     python,
@@ -265,16 +266,32 @@ impl Workers {
             let new = watch.next().await;
             changes.project |= new.project;
             changes.code.extend(new.code);
-            let read = config::read(self.mode, &self.args, &self.env);
-            let refusal = match (read, self.python.get()) {
-                (Err(error), _) if changes.project => Some(format!("{error:#}")),
-                (_, Some(python)) => python::syntax_error(python, &changes.code).await,
-                (_, None) => None,
-            };
-            match refusal {
+            match self.refusal(&changes).await {
                 None => return,
                 Some(error) => tracing::error!("{error}; going on with what was there before"),
             }
+        }
+    }
+
+    /// Why a server that starts anew with the changes would not come up.
+    async fn refusal(&self, changes: &Changes) -> Option<String> {
+        let read = match config::read(self.mode, &self.args, &self.env) {
+            Err(error) if changes.project => return Some(format!("{error:#}")),
+            read => read.ok(),
+        };
+        if let Some(python) = self.python.get()
+            && let Some(error) = python::syntax_error(python, &changes.code).await
+        {
+            return Some(error);
+        }
+        let (project, settings, _) = read?;
+        // Graphs that cannot be loaded are told by a server that runs; without its encryption there is none.
+        match encryption::start(&project, &settings, &self.env, self.install).await {
+            Ok(encryption) => {
+                encryption?.shutdown().await;
+                None
+            }
+            Err(error) => Some(format!("{error:#}")),
         }
     }
 }
