@@ -5,6 +5,7 @@ use std::time::Duration;
 use agent_server_storage::{Cost, ThreadId, runs::RunStatus, threads::Columns};
 use tokio::time::timeout;
 
+use super::result::interrupts;
 use crate::{Caller, Domain, Error, Result, ports::Event, stream::Step, threads::not_found};
 
 /// How long a run that has asked something may take to end: others of its tasks may still be at work, and one that a dead
@@ -59,5 +60,5 @@ impl Domain {
 /// Whether an event asks a question.
 fn asks(event: &Event) -> bool {
     (event.name.starts_with("values") || event.name.starts_with("updates"))
-        && std::str::from_utf8(&event.data).is_ok_and(|text| text.contains(r#""__interrupt__""#))
+        && !interrupts(&event.data).is_empty()
 }

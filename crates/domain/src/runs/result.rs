@@ -69,7 +69,7 @@ impl Absorbed {
 }
 
 /// Interrupts that an event's data carries at its top level. Text *inside* the state that reads `__interrupt__` is not one.
-fn interrupts(data: &[u8]) -> Vec<Value> {
+pub(super) fn interrupts(data: &[u8]) -> Vec<Value> {
     // Almost no event has one: look for the bytes before parsing.
     let key = b"\"__interrupt__\"";
     if !data.windows(key.len()).any(|window| window == key) {

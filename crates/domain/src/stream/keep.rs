@@ -48,10 +48,7 @@ impl Domain {
         self.thread_header(&caller.threads, thread).await?;
         let log = self.0.streams.open_thread(thread);
         if after.is_some() {
-            // What was sent before the log was there is read from storage.
-            for run in self.0.streams.of_thread(thread) {
-                self.save_now(&run).await?;
-            }
+            self.save_thread(thread).await?;
         }
         let from = after.map_or(From::Now, From::After);
         Ok(self.listener(log, from, Some(self.archive())))
@@ -65,23 +62,21 @@ impl Domain {
     /// Storage failed.
     pub async fn follow_kept(&self, caller: &Caller, thread: ThreadId) -> Result<Listener> {
         let log = self.0.streams.open_kept(thread);
-        // What was sent before the log was there is read from storage.
-        for run in self.0.streams.of_thread(thread) {
-            if run.is_resumable() {
-                self.save_now(&run).await?;
-            }
-        }
+        self.save_thread(thread).await?;
         let listener = self.listener(log, From::Start, Some(self.archive()));
         Ok(listener.for_reader(caller.threads.clone()))
     }
 
-    /// Saves what a resumable run has sent and what is not saved yet, with all that its attempt has gathered: nobody is to
-    /// see a question of a checkpoint that is lost in a crash.
-    async fn save_now(&self, log: &Log) -> Result<()> {
-        match log.run_id() {
-            Some(run) if self.save_attempt(run).await => Ok(()),
-            _ => self.save_events(log).await,
+    /// Saves what the thread's resumable runs have sent, so that whoever begins to follow it reads in storage what came before;
+    /// with all that their attempts have gathered: nobody is to see a question of a checkpoint that is lost in a crash.
+    async fn save_thread(&self, thread: ThreadId) -> Result<()> {
+        for log in self.0.streams.of_thread(thread).iter().filter(|log| log.is_resumable()) {
+            match log.run_id() {
+                Some(run) if self.save_attempt(run).await => {}
+                _ => self.save_events(log).await?,
+            }
         }
+        Ok(())
     }
 
     /// Saves the events of a run that has no attempt: what one has gathered belongs with them.
