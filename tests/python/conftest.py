@@ -18,7 +18,7 @@ from support.auth import AuthServer
 from support.events import events_server
 from support.gate import Gate
 from support.names import Names
-from support.server import Server
+from support.server import LOG, Server, tail
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,12 +27,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    """Adds to a failure what the servers wrote."""
+    """Adds to a failure what the servers wrote: those that tests share, and those that the test started."""
     report = (yield).get_result()
     if report.failed:
-        for value in getattr(item, "funcargs", {}).values():
-            if isinstance(value, Server):
-                report.sections.append((f"server log, {value.log}", value.tail()))
+        given = getattr(item, "funcargs", {})
+        logs = {value.log for value in given.values() if isinstance(value, Server)}
+        if "tmp_path" in given:
+            logs |= set(given["tmp_path"].rglob(LOG))
+        for log in sorted(logs):
+            report.sections.append((f"server log, {log}", tail(log)))
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ async def test_everything_is_there_and_goes_on(start_server, start_with, client_
     talk = (await client.threads.create())["thread_id"]
     await client.runs.wait(talk, "simple", input={"foo": "é" * 20_000})
     once = await client.crons.create("simple", schedule="0 0 1 1 *", input={"foo": "x"})
-    fires = await client.crons.create_for_thread(talk, "simple", schedule="*/5 * * * *", input={"foo": "cron"})
+    fires = await client.crons.create_for_thread(talk, "simple", schedule="*/5 * 1 1 *", input={"foo": "cron"})
     await client.store.put_item(["a", "b"], "k", {"z": 1, "a": {"y": 1, "b": 2}}, ttl=600)
     await client.store.put_item(["c"], "k", {"text": "abc"})
     ids = ([asked, past, talk], [assistant], [["a"], ["c"]])
@@ -151,7 +151,7 @@ async def test_a_cron_fires_when_it_would_have(start_server, start_with, client_
     server = start_server()
     client, _ = client_of(server)
     thread = (await client.threads.create())["thread_id"]
-    cron = await client.crons.create_for_thread(thread, "simple", schedule="*/2 * * * * *", input={"foo": "x"})
+    cron = await client.crons.create_for_thread(thread, "simple", schedule="* * * * * */2", input={"foo": "x"})
     server.stop()
     other = start_with(export(server))
     client, http = client_of(other)

@@ -16,6 +16,8 @@ PROJECT = ROOT / "tests/python/project"
 STORE_PROJECT = ROOT / "tests/python/store_project"
 START_SECONDS = 60
 """A loaded machine may be slow; a healthy start takes a second or two."""
+LOG = "server.log"
+"""What a server writes, in the folder that it is given."""
 
 
 def assistant(graph_id: str) -> str:
@@ -56,6 +58,13 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def tail(log: Path, lines: int = 60) -> str:
+    """The end of what a server wrote."""
+    if not log.exists():
+        return ""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
 def wait_until(condition, what: str, seconds: float = 15) -> None:
     """Asks again and again until `condition()` is true, for what sends no event that could be awaited."""
     deadline = time.monotonic() + seconds
@@ -86,7 +95,7 @@ class Server:
         self.mode = mode
         self.reload = reload
         self.data = folder / "data"
-        self.log = folder / "server.log"
+        self.log = folder / LOG
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}{prefix}"
         self.ready = ready or ("/ok", f"/assistants/{assistant(graph)}/graph")
@@ -149,11 +158,9 @@ class Server:
                 except AssertionError as error:
                     raise AssertionError(f"{error}\n{self.tail()}") from None
 
-    def tail(self, lines: int = 60) -> str:
+    def tail(self) -> str:
         """The end of what the server wrote."""
-        if not self.log.exists():
-            return ""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return tail(self.log)
 
     def kill(self) -> None:
         """kill -9 of the server process alone, as a crash would; its workers have to notice by themselves."""
