@@ -35,7 +35,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
         if "tmp_path" in given:
             logs |= set(given["tmp_path"].rglob(LOG))
         for log in sorted(logs):
-            report.sections.append((f"server log, {log}", tail(log)))
+            report.sections.append((f"server log, {log}", tail(log, 60)))
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,15 @@
 """What the endpoint answers to messages, to the letter: every method with every documented case, in both dialects."""
 
 import json
-from uuid import uuid4
 
 import pytest
 
+from support.names import NOBODY
 from support.server import assistant
 
 JSON = {"accept": "application/json"}
 STREAM = {"accept": "text/event-stream"}
 TALKS = f"/a2a/{assistant('talks')}"
-NOWHERE = str(uuid4())
 
 SEND = ["message/send", "SendMessage"]
 FOLLOW = ["message/stream", "SendStreamingMessage"]
@@ -164,7 +163,7 @@ def sent(*, without=(), **members) -> dict:
         (sent(taskId=7), -32602, "taskId must be a string"),
         (sent(contextId="x"), -32602, "Failed to create run: Invalid thread ID"),
         (sent(taskId="x"), -32001, "Task not found: x"),
-        (sent(taskId="x", contextId=NOWHERE), -32001, f"Task not found: x in context '{NOWHERE}'"),
+        (sent(taskId="x", contextId=NOBODY), -32001, f"Task not found: x in context '{NOBODY}'"),
         (sent() | {"configuration": []}, -32602, "configuration must be an object"),
         (sent() | {"configuration": {"historyLength": 11}}, -32602, "historyLength cannot exceed 10"),
         (
@@ -194,7 +193,7 @@ def sent(*, without=(), **members) -> dict:
             "contextId is required when resuming a task with command.resume",
         ),
         (
-            sent(command={"resume": 1}, contextId=NOWHERE),
+            sent(command={"resume": 1}, contextId=NOBODY),
             -32602,
             "taskId is required when resuming a task with command.resume",
         ),
@@ -209,8 +208,8 @@ async def test_agents_that_cannot_be_called(http, method):
     assert await call(http, method, sent(), path="/a2a/talks") == failure(
         -32602, "Invalid assistant ID: must be a UUID"
     )
-    assert await call(http, method, sent(), path=f"/a2a/{NOWHERE}") == failure(
-        -32602, f"Assistant '{NOWHERE}' not found"
+    assert await call(http, method, sent(), path=f"/a2a/{NOBODY}") == failure(
+        -32602, f"Assistant '{NOBODY}' not found"
     )
     agent = assistant("simple")
     assert await call(http, method, sent(), path=f"/a2a/{agent}") == failure(
@@ -229,8 +228,8 @@ async def test_agents_that_cannot_be_called(http, method):
         ({"id": 7}, -32602, "Task id and contextId must be strings"),
         ({"id": "x", "contextId": 7}, -32602, "Task id and contextId must be strings"),
         ({"id": "x"}, -32001, "Task not found: x"),
-        ({"id": f"{NOWHERE}:{NOWHERE}"}, -32001, f"Task not found: {NOWHERE}:{NOWHERE}"),
-        ({"id": NOWHERE, "contextId": NOWHERE}, -32001, f"Task not found: {NOWHERE} in context '{NOWHERE}'"),
+        ({"id": f"{NOBODY}:{NOBODY}"}, -32001, f"Task not found: {NOBODY}:{NOBODY}"),
+        ({"id": NOBODY, "contextId": NOBODY}, -32001, f"Task not found: {NOBODY} in context '{NOBODY}'"),
     ],
 )
 async def test_tasks_that_are_not_there(http, method, params, code, why):
@@ -399,7 +398,7 @@ async def test_tasks_are_listed(http, client):
     [task, _] = (await listed(includeArtifacts=True))["tasks"]
     assert task["artifacts"][0]["parts"] == [{"kind": "text", "text": "heard: hi"}]
     nowhere = {"tasks": [], "totalSize": 0, "pageSize": 0, "nextPageToken": ""}
-    assert await listed(contextId=NOWHERE) == nowhere
+    assert await listed(contextId=NOBODY) == nowhere
     assert await listed(contextId="x") == nowhere
     # Runs that were made otherwise are tasks, too; those of other assistants are not ours.
     run = await client.runs.create(first["contextId"], "talks", input={"messages": "hello"})
@@ -490,8 +489,8 @@ async def test_cards(http, url, graph):
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        (f"/a2a/{NOWHERE}", f"Assistant '{NOWHERE}' not found"),
-        (f"/a2a/{NOWHERE}/.well-known/agent-card.json", f"Assistant '{NOWHERE}' not found"),
+        (f"/a2a/{NOBODY}", f"Assistant '{NOBODY}' not found"),
+        (f"/a2a/{NOBODY}/.well-known/agent-card.json", f"Assistant '{NOBODY}' not found"),
         ("/a2a/zzz", "Failed to get assistant 'zzz': Invalid assistant ID: must be a UUID"),
         ("/.well-known/agent-card.json", "Missing required query parameter: assistant_id"),
     ],

@@ -6,10 +6,10 @@ import signal
 
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError
+from support.names import NOBODY
 from support.server import PROJECT, assistant, descendants
 
 GRAPHS = json.loads((PROJECT / "langgraph.json").read_text())["graphs"]
-NOBODY = "99999999-9999-4999-8999-999999999999"
 
 
 def workers_of(server) -> set[int]:

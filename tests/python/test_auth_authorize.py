@@ -8,7 +8,6 @@ from langgraph_sdk.errors import NotFoundError
 from support.auth import SIMPLE
 
 TURN = {"assistant_id": "simple", "input": {"n": 1}}
-NOBODY = str(uuid4())
 
 
 def uuid(id: str) -> str:

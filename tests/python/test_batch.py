@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
+from support.names import NOBODY
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 ONE = {"assistant_id": "simple", "input": {"foo": "x"}, "on_completion": "keep"}
 
 

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
+from support.names import NOBODY
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 REQUESTED = {
     "error": "UserInterrupt",
     "message": "interrupt requested via POST /threads/{thread_id}/runs/{run_id}/cancel",

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
+from support.names import NOBODY
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 NOTHING = {"detail": "No runs found to cancel."}
 OVER = {
     "detail": "No matching runs to cancel. Please verify the thread ID and run IDs are correct, "

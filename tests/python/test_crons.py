@@ -8,9 +8,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
+from support.names import NOBODY
 from support.server import assistant
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 EVERY_SECOND = "* * * * * *"
 NEVER_SOON = "0 0 1 1 *"
 DONE = {"foo": "A", "log": ["a", "b"]}

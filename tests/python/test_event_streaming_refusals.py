@@ -4,8 +4,7 @@ from uuid import uuid4
 
 import pytest
 from support.events import CHANNELS, command, start
-
-NOBODY = "99999999-9999-4999-8999-999999999999"
+from support.names import NOBODY
 
 
 @pytest.fixture

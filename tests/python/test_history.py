@@ -2,8 +2,7 @@
 
 import pytest
 from langgraph_sdk.errors import NotFoundError
-
-NOBODY = "99999999-9999-4999-8999-999999999999"
+from support.names import NOBODY
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """Requests that are refused: the status and the exact text."""
 
 import pytest
-
-NOBODY = "99999999-9999-4999-8999-999999999999"
+from support.names import NOBODY
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 MODES = ["values", "updates", "tasks"]
 
 

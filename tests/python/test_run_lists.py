@@ -2,8 +2,8 @@
 
 import pytest
 from langgraph_sdk.errors import NotFoundError
+from support.names import NOBODY
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 SELECTABLE = [
     "run_id",
     "thread_id",

@@ -4,7 +4,6 @@ from uuid import UUID
 
 import pytest
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 DONE = {"foo": "A", "log": ["a", "b"]}
 
 

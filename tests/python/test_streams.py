@@ -4,8 +4,7 @@ import asyncio
 import re
 
 import pytest
-
-NOBODY = "99999999-9999-4999-8999-999999999999"
+from support.names import NOBODY
 
 
 @pytest.fixture

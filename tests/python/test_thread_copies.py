@@ -2,8 +2,8 @@
 
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError
+from support.names import NOBODY
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 QUESTION = {"question": "ok?"}
 
 

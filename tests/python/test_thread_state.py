@@ -2,9 +2,8 @@
 
 import pytest
 from langgraph_sdk.errors import BadRequestError, ConflictError, NotFoundError
+from support.names import NOBODY
 from support.wire import EMPTY_STATE
-
-NOBODY = "99999999-9999-4999-8999-999999999999"
 
 
 def checkpoint_metadata(source: str, step: int) -> dict:

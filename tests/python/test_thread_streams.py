@@ -4,8 +4,8 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from support.names import NOBODY
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 DONE = "run_done"
 
 

@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from langgraph_sdk.errors import BadRequestError, ConflictError, NotFoundError
+from support.names import NOBODY
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 DELTA = 0.6
 """Seconds that a short lifetime has."""
 

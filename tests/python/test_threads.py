@@ -4,8 +4,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError
+from support.names import NOBODY
 
-NOBODY = "99999999-9999-4999-8999-999999999999"
 FRESH = {
     "thread_id": "<thread 1>",
     "created_at": "<time>",

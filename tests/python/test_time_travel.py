@@ -1,8 +1,7 @@
 """Runs and updates that begin at a checkpoint other than the newest."""
 
-from uuid import uuid4
-
 import pytest
+from support.names import NOBODY
 
 DONE = {"foo": "A", "log": ["a", "b"]}
 STEPS = [2, 1, 0, -1]
@@ -151,7 +150,7 @@ async def test_a_run_never_falls_back_to_the_newest_state(client, thread, past):
     assert sorted(steps) == sorted(2 * STEPS)
 
 
-@pytest.mark.parametrize("id", ["x", "5", str(uuid4())[:-1]])
+@pytest.mark.parametrize("id", ["x", "5", NOBODY[:-1]])
 async def test_a_checkpoint_id_has_to_be_one(http, thread, id):
     body = {"assistant_id": "simple", "input": {"foo": "x"}, "checkpoint_id": id}
     for route in ("runs", "runs/wait", "runs/stream"):

@@ -122,7 +122,10 @@ fn sdk_steps() -> Vec<Step> {
     let mut steps = vec![];
     if files::at("tests/python/pytest.ini").exists() {
         let build = faults::build(&[]);
-        let pytest = process::command(env::python(), ["-m", "pytest", "tests/python"]);
+        // Tests mostly wait. Two at a time, each with servers of its own, are calm on two cores; file by file, because
+        // those of a file share a server.
+        let words = "-m pytest -n 2 --dist loadfile tests/python".split_whitespace();
+        let pytest = process::command(env::python(), words);
         let rerun = format!("{} && {}", process::shown(&build), process::shown(&pytest));
         steps.push(Step::own("python", &rerun, || {
             process::run(build)?;

@@ -10,6 +10,8 @@ from .server import PROJECT, assistant
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 IDS = re.compile(rf"{UUID}|(?<![0-9a-f])[0-9a-f]{{32}}(?![0-9a-f])")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00")
+NOBODY = "99999999-9999-4999-8999-999999999999"
+"""An id that nothing has."""
 KINDS = {
     "run_id": "run",
     "thread_id": "thread",

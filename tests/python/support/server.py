@@ -58,7 +58,7 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-def tail(log: Path, lines: int = 60) -> str:
+def tail(log: Path, lines: int) -> str:
     """The end of what a server wrote."""
     if not log.exists():
         return ""
@@ -158,9 +158,9 @@ class Server:
                 except AssertionError as error:
                     raise AssertionError(f"{error}\n{self.tail()}") from None
 
-    def tail(self) -> str:
+    def tail(self, lines: int = 60) -> str:
         """The end of what the server wrote."""
-        return tail(self.log)
+        return tail(self.log, lines)
 
     def kill(self) -> None:
         """kill -9 of the server process alone, as a crash would; its workers have to notice by themselves."""

@@ -8,6 +8,9 @@ use crate::{Domain, Error, ports::Slot};
 
 /// The last part of the time that runs get to end, in which they are asked to stop between supersteps: one of so many.
 const SUPERSTEPS: u32 = 3;
+/// How long requests are still answered after the last run has ended. Clients whose stream or wait is over ask for the run
+/// or the state then; the official ones always do, to tell an end from a connection that was cut.
+const LAST_QUESTIONS: Duration = Duration::from_secs(1);
 
 /// The count of a run whose attempt is taken back: as if it had not been claimed.
 ///
@@ -18,8 +21,9 @@ pub(super) fn uncounted(lease: Lease) -> u32 {
 }
 
 impl Domain {
-    /// Starts no more runs and waits until those in progress have ended, at most as long as the options say. Everything
-    /// else goes on: runs are accepted for the next start, and those in progress can be listened to and cancelled.
+    /// Starts no more runs and waits until those in progress have ended, at most as long as the options say, and a moment
+    /// more for questions about them. Everything else goes on: runs are accepted for the next start, and those in progress
+    /// can be listened to and cancelled.
     ///
     /// In the last part of this time runs are asked to stop at the end of their superstep, so that the next start need not
     /// repeat any of it.
@@ -31,7 +35,9 @@ impl Domain {
         let runs = self.0.buffers.attempts().len();
         tracing::info!(runs, "runs in progress get {} s to end", grace.as_secs());
         let last = grace / SUPERSTEPS;
-        if !self.have_ended(grace - last).await {
+        if self.have_ended(grace - last).await {
+            tokio::time::sleep(LAST_QUESTIONS).await;
+        } else {
             self.hand_over(last).await;
         }
     }
