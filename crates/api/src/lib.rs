@@ -41,7 +41,6 @@ pub use crate::operation::{
 pub use crate::rejection::Rejection;
 pub use crate::reply::{Empty, Raw, Reply};
 pub use crate::routes::Options;
-pub use crate::validate::warm_up;
 
 // Descriptions of the document are Markdown written for readers of the API, not for rustdoc.
 #[allow(rustdoc::all, clippy::doc_lazy_continuation)]
@@ -54,7 +53,7 @@ pub use crate::generated::*;
 /// The document as written.
 pub const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi.json"));
 
-/// The document, parsed once.
+/// The document, parsed once and kept, which takes megabytes; a server does without.
 pub fn document() -> &'static Value {
     static PARSED: LazyLock<Value> = LazyLock::new(|| {
         serde_json::from_str(DOCUMENT).expect("the build script parsed the same text")

@@ -1,36 +1,79 @@
 //! What the validator needs to know about a component schema beyond the schema itself.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::DOCUMENT;
 use crate::rejection::Rejection;
 
 const COMPONENTS: &str = "#/components/schemas/";
 
-/// The component schemas of a document.
-pub(crate) fn components(document: &Value) -> &Map<String, Value> {
-    static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
-    document["components"]["schemas"].as_object().unwrap_or(&EMPTY)
+/// The texts of the document's component schemas, by name. The whole document is not kept parsed: it would take megabytes
+/// for what is needed once per component.
+pub(crate) static TEXTS: LazyLock<HashMap<&str, &RawValue>> = LazyLock::new(|| {
+    #[derive(Deserialize)]
+    struct Document<'a> {
+        #[serde(borrow)]
+        components: Components<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Components<'a> {
+        #[serde(borrow)]
+        schemas: HashMap<&'a str, &'a RawValue>,
+    }
+    let document: Document = serde_json::from_str(DOCUMENT).expect("the build script parsed it");
+    document.components.schemas
+});
+
+/// A component and those that it refers to, directly or not, by name.
+pub(crate) fn family(component: &str) -> Map<String, Value> {
+    let mut found = Map::new();
+    let mut missing = BTreeSet::from([component.to_owned()]);
+    while let Some(name) = missing.pop_first() {
+        let Some(text) = TEXTS.get(name.as_str()) else { continue };
+        let schema: Value = serde_json::from_str(text.get()).expect("a part of what was parsed");
+        collect_references(&schema, &mut missing);
+        found.insert(name, schema);
+        missing.retain(|name| !found.contains_key(name));
+    }
+    found
 }
 
 /// A component as a schema document of its own: its keywords at the root, and beside them the components that it refers
 /// to, under the paths that refusals print. Keys are sorted, because their order decides which violation is the first.
-pub(crate) fn standalone(document: &Value, component: &str) -> Value {
-    let all = components(document);
-    let mut root = all.get(component).cloned().unwrap_or_else(|| json!({}));
-    let mut reachable = BTreeSet::new();
-    collect_references(all, &root, &mut reachable);
-    let needed: Map<_, _> =
-        reachable.iter().filter_map(|name| Some((name.clone(), all.get(name)?.clone()))).collect();
+pub(crate) fn standalone(family: &Map<String, Value>, component: &str) -> Value {
+    let mut root = family.get(component).cloned().unwrap_or_else(|| json!({}));
+    let mut referred = BTreeSet::new();
+    family.values().for_each(|schema| collect_references(schema, &mut referred));
+    let needed: Map<_, _> = family
+        .iter()
+        .filter(|(name, _)| referred.contains(*name))
+        .map(|(name, schema)| (name.clone(), schema.clone()))
+        .collect();
     if let Some(root) = root.as_object_mut() {
         root.insert("components".to_owned(), json!({ "schemas": needed }));
     }
+    drop_descriptions(&mut root);
     keep_required(&mut root);
     root.sort_all_objects();
     root
+}
+
+/// The validator keeps its schemas, and reads no descriptions. (A property of that name is no text.)
+fn drop_descriptions(schema: &mut Value) {
+    match schema {
+        Value::Object(keywords) => {
+            keywords.retain(|keyword, value| keyword != "description" || !value.is_string());
+            keywords.values_mut().for_each(drop_descriptions);
+        }
+        Value::Array(values) => values.iter_mut().for_each(drop_descriptions),
+        _ => {}
+    }
 }
 
 /// Keeps the validator (jsonschema 0.44.1) from forgetting `required`: of two names beside fifteen properties or more, neither
@@ -49,20 +92,13 @@ fn keep_required(schema: &mut Value) {
     }
 }
 
-fn collect_references(all: &Map<String, Value>, schema: &Value, found: &mut BTreeSet<String>) {
+fn collect_references(schema: &Value, found: &mut BTreeSet<String>) {
     match schema {
         Value::Object(keywords) => {
-            if let Some(name) = reference(schema)
-                && found.insert(name.to_owned())
-                && let Some(target) = all.get(name)
-            {
-                collect_references(all, target, found);
-            }
-            keywords.values().for_each(|value| collect_references(all, value, found));
+            found.extend(reference(schema).map(str::to_owned));
+            keywords.values().for_each(|value| collect_references(value, found));
         }
-        Value::Array(values) => {
-            values.iter().for_each(|value| collect_references(all, value, found))
-        }
+        Value::Array(values) => values.iter().for_each(|value| collect_references(value, found)),
         _ => {}
     }
 }
@@ -72,14 +108,14 @@ fn reference(schema: &Value) -> Option<&str> {
 }
 
 /// The component of the elements, for a component that is an array of another.
-pub(crate) fn element(document: &Value, component: &str) -> Option<String> {
-    reference(&components(document).get(component)?["items"]).map(str::to_owned)
+pub(crate) fn element(family: &Map<String, Value>, component: &str) -> Option<String> {
+    reference(&family.get(component)?["items"]).map(str::to_owned)
 }
 
 /// The fields marked `x-payload` that need not be parsed to be validated.
-pub(crate) fn payload_fields(document: &Value, component: &str) -> HashSet<String> {
+pub(crate) fn payload_fields(family: &Map<String, Value>, component: &str) -> HashSet<String> {
     let mut properties = Vec::new();
-    collect_properties(components(document), component, &mut properties);
+    collect_properties(family, component, &mut properties);
     let deep: HashSet<_> = properties
         .iter()
         .filter(|(_, schema)| !is_shallow(schema))
@@ -155,9 +191,9 @@ impl UuidField {
 }
 
 /// The fields of a component that hold UUIDs.
-pub(crate) fn uuid_fields(document: &Value, component: &str) -> Vec<UuidField> {
+pub(crate) fn uuid_fields(family: &Map<String, Value>, component: &str) -> Vec<UuidField> {
     let mut properties = Vec::new();
-    collect_properties(components(document), component, &mut properties);
+    collect_properties(family, component, &mut properties);
     properties
         .iter()
         .filter(|(_, schema)| schema["format"] == "uuid" || schema["items"]["format"] == "uuid")

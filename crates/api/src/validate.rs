@@ -15,9 +15,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::rejection::Rejection;
+use crate::reserved;
 use crate::schema::{self, UuidField};
 use crate::split::{self, Members};
-use crate::{document, reserved};
 
 /// A body that passed, and where its fields are.
 pub(crate) struct Checked {
@@ -34,17 +34,6 @@ struct Plan {
     strips: bool,
     /// Assistants declare their `config` as any object and have it checked afterwards as a document of its own.
     checks_config: bool,
-}
-
-/// Compiles the validator of every request body. Optional: without it each is compiled by the first request that needs
-/// it, which then takes some milliseconds longer.
-pub fn warm_up() {
-    for operation in crate::OPERATIONS {
-        if let Some(body) = operation.body.filter(|body| !body.raw) {
-            plan(body.component);
-        }
-    }
-    plan("Config");
 }
 
 /// Removes reserved keys from a body and validates it against `component`.
@@ -105,15 +94,16 @@ fn check_array(plan: &Plan, raw: Bytes) -> Result<Checked, Rejection> {
 
 impl Plan {
     fn new(component: &str) -> Self {
-        let root = schema::standalone(document(), component);
-        let element = schema::element(document(), component);
+        let family = schema::family(component);
+        let root = schema::standalone(&family, component);
+        let element = schema::element(&family, component);
         let described = element.as_deref().unwrap_or(component);
         Self {
             validator: jsonschema::draft202012::options().build(&root).expect(
                 "every component of the document is a valid schema, a test compiles them all",
             ),
-            payload: schema::payload_fields(document(), described),
-            uuids: schema::uuid_fields(document(), described),
+            payload: schema::payload_fields(&family, described),
+            uuids: schema::uuid_fields(&family, described),
             strips: reserved::applies_to(component),
             checks_config: matches!(component, "AssistantCreate" | "AssistantPatch"),
         }
@@ -225,9 +215,8 @@ fn brackets<'a>(segments: impl Iterator<Item = LocationSegment<'a>>) -> String {
 }
 
 fn plan(component: &str) -> &'static Plan {
-    static PLANS: LazyLock<HashMap<&'static str, OnceLock<Plan>>> = LazyLock::new(|| {
-        schema::components(document()).keys().map(|name| (name.as_str(), OnceLock::new())).collect()
-    });
+    static PLANS: LazyLock<HashMap<&'static str, OnceLock<Plan>>> =
+        LazyLock::new(|| schema::TEXTS.keys().map(|name| (*name, OnceLock::new())).collect());
     PLANS
         .get(component)
         .expect("the generator only names components that the document has")
