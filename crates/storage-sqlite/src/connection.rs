@@ -67,13 +67,8 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).sql()?;
     prepare(&connection)?;
-    // Every commit empties a reader's own cache, so pages come from the mapped file (1 GB of it, which is no memory of ours: the
-    // system takes it back when it likes) and the cache is small.
-    connection
-        .execute_batch(
-            "PRAGMA query_only = ON; PRAGMA cache_size = -1024; PRAGMA mmap_size = 1073741824;",
-        )
-        .sql()?;
+    // No mapped file: the first read after a commit would unmap all of it, for which every core is interrupted.
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048").sql()?;
     Ok(connection)
 }
 

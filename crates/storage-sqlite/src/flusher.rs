@@ -14,24 +14,27 @@ use crate::writer::Message;
 /// Callers whose changes are in the log.
 pub(crate) type Committed = Vec<oneshot::Sender<Result<()>>>;
 
-/// The thread that flushes, one commit after another. Dropping it waits until all have been answered.
+/// The thread that flushes commits in their order. Dropping it waits until all have been answered.
 pub(crate) struct Flusher {
     commits: Option<mpsc::Sender<Committed>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Flusher {
-    /// Starts the thread. After every flush it says so on `idle`.
-    pub(crate) fn start(log: File, idle: mpsc::Sender<Message>) -> std::io::Result<Self> {
+    /// Starts the thread. After every flush it says on `flushed` how many commits it was for.
+    pub(crate) fn start(log: File, flushed: mpsc::Sender<Message>) -> std::io::Result<Self> {
         let (commits, waiting) = mpsc::channel::<Committed>();
         let flush = move || {
-            for callers in waiting {
+            while let Ok(first) = waiting.recv() {
+                // One flush for everything that was committed during the one before.
+                let commits: Vec<_> = std::iter::once(first).chain(waiting.try_iter()).collect();
                 flush_or_die(&log);
-                for caller in callers {
+                let count = commits.len();
+                for caller in commits.into_iter().flatten() {
                     // A caller that went away does not need the answer.
                     let _ = caller.send(Ok(()));
                 }
-                let _ = idle.send(Message::Flushed);
+                let _ = flushed.send(Message::Flushed(count));
             }
         };
         let thread = thread::Builder::new().name("storage-flusher".into()).spawn(flush)?;

@@ -1,8 +1,9 @@
 //! The writer: one thread, one connection, and one commit for everything that comes while the disk is busy.
 //!
 //! Jobs of a group run one after another inside one transaction, each undone alone if it asks for that. The group is
-//! committed when the flush before it is over; the flusher takes it from there, and while it does, the next group's jobs
-//! are executed. Nobody is answered before the transaction is on disk, but who asked to hear of the commit itself.
+//! committed when the flush before it is over, or as soon as nobody comes any more and somebody of it waits for the commit
+//! itself; the flusher takes it from there, and while it does, the next group's jobs are executed. Nobody is answered before
+//! the transaction is on disk, but who asked to hear of the commit.
 
 use std::{
     any::Any,
@@ -52,8 +53,8 @@ pub(crate) enum Message {
     Job(WriteJob, Caller),
     /// Store values in place of others.
     Anew(Vec<Anew>),
-    /// The flusher has nothing to do.
-    Flushed,
+    /// So many commits are on disk that were not before.
+    Flushed(usize),
     /// Finish and answer.
     Close(oneshot::Sender<()>),
 }
@@ -64,8 +65,8 @@ pub(crate) struct Writer {
     vault: Arc<Vault>,
     queue: Receiver<Message>,
     flusher: Flusher,
-    /// Whether the flusher is at work.
-    flushing: bool,
+    /// Commits that the flusher has not brought to the disk yet.
+    flushing: usize,
     housekeeping: Housekeeping,
     /// What is to be stored in place of what was read.
     anew: Vec<Anew>,
@@ -84,6 +85,11 @@ struct Group {
 }
 
 impl Group {
+    /// Whether somebody goes on when the group is committed, and need not wait for the disk.
+    fn is_awaited(&self) -> bool {
+        self.waiting.iter().any(|caller| caller.committed.is_some())
+    }
+
     /// Refuses everybody and starts over.
     fn refuse(&mut self, error: &Error) {
         self.waiting.drain(..).for_each(|caller| caller.refuse(error));
@@ -99,16 +105,7 @@ impl Writer {
         housekeeping: Housekeeping,
         lock: FolderLock,
     ) -> Self {
-        Self {
-            connection,
-            vault,
-            queue,
-            flusher,
-            flushing: false,
-            housekeeping,
-            anew: vec![],
-            lock,
-        }
+        Self { connection, vault, queue, flusher, flushing: 0, housekeeping, anew: vec![], lock }
     }
 
     /// Works until asked to close or until every sender is gone.
@@ -118,8 +115,8 @@ impl Writer {
             match self.wait() {
                 Ok(Message::Job(job, caller)) => closing = self.group(job, caller),
                 Ok(Message::Anew(anew)) => self.anew.extend(anew),
-                Ok(Message::Flushed) => {
-                    self.flushing = false;
+                Ok(Message::Flushed(commits)) => {
+                    self.flushing -= commits;
                     continue;
                 }
                 Ok(Message::Close(caller)) => closing = Some(caller),
@@ -155,13 +152,15 @@ impl Writer {
         let mut closing = None;
         while group.waiting.len() < GROUP {
             let next = match self.queue.try_recv() {
-                Err(TryRecvError::Empty) if self.flushing => self.queue.recv().ok(),
+                Err(TryRecvError::Empty) if self.flushing > 0 && !group.is_awaited() => {
+                    self.queue.recv().ok()
+                }
                 next => next.ok(),
             };
             match next {
                 Some(Message::Job(job, caller)) => self.job(&mut group, job, caller),
                 Some(Message::Anew(anew)) => self.anew.extend(anew),
-                Some(Message::Flushed) => self.flushing = false,
+                Some(Message::Flushed(commits)) => self.flushing -= commits,
                 Some(Message::Close(caller)) => {
                     closing = Some(caller);
                     break;
@@ -237,10 +236,10 @@ impl Writer {
             }
             callers.push(flushed);
         }
-        if group.changed || self.flushing {
+        if group.changed || self.flushing > 0 {
             // Also who has changed nothing hears of it only when what it saw is on disk.
             self.flusher.flush(callers);
-            self.flushing = true;
+            self.flushing += 1;
         } else {
             callers.into_iter().for_each(|caller| drop(caller.send(Ok(()))));
         }

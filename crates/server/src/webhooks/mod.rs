@@ -98,7 +98,7 @@ impl Sender {
             let mut http = HttpConnector::new_with_resolver(self.resolver.clone());
             http.enforce_http(false);
             http.set_connect_timeout(Some(CONNECT));
-            let provider = rustls::crypto::ring::default_provider();
+            let provider = rustls::crypto::aws_lc_rs::default_provider();
             let builder = HttpsConnectorBuilder::new();
             let secured = match builder.with_provider_and_native_roots(provider.clone()) {
                 Ok(secured) => secured,
