@@ -22,7 +22,7 @@ async def test_cancelling_stops_an_async_node_at_once(client, http, thread, gate
     visitor = await gate.visitor()
     answer = await http.post(f"/threads/{thread}/runs/{run}/cancel")
     assert (answer.status_code, answer.content, answer.headers.get("content-type")) == (202, b"", None)
-    await visitor.gone(seconds=4)
+    await visitor.gone(seconds=2)
     await client.runs.join(thread, run)
     assert (await client.runs.get(thread, run))["status"] == "interrupted"
     after = await client.threads.get(thread)

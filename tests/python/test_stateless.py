@@ -88,7 +88,7 @@ async def test_a_stateless_run_can_be_cancelled(client, gate):
     run = await client.runs.create(None, "waiting", input=gate.input())
     visitor = await gate.visitor()
     await client.runs.cancel(run["thread_id"], run["run_id"])
-    await visitor.gone(seconds=4)
+    await visitor.gone(seconds=2)
 
 
 @pytest.mark.deviates("the reference server names these paths but does not serve them")
