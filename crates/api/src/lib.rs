@@ -55,10 +55,13 @@ pub const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/..
 
 /// The document, parsed once and kept, which takes megabytes; a server does without.
 pub fn document() -> &'static Value {
-    static PARSED: LazyLock<Value> = LazyLock::new(|| {
-        serde_json::from_str(DOCUMENT).expect("the build script parsed the same text")
-    });
+    static PARSED: LazyLock<Value> = LazyLock::new(parse_document);
     &PARSED
+}
+
+/// The document, parsed for the caller alone.
+pub fn parse_document() -> Value {
+    serde_json::from_str(DOCUMENT).expect("the build script parsed the same text")
 }
 
 /// What the traits of all tags need from the type that implements them.

@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_document_leaves_protocols_out_that_are_off() {
-        let mut document = agent_server_api::document().clone();
+        let mut document = agent_server_api::parse_document();
         Disabled { mcp: true, runs: true, ..Disabled::default() }.describe(&mut document);
         let paths = document["paths"].as_object().unwrap();
         assert!(!paths.contains_key("/mcp/") && paths.contains_key("/a2a/{assistant_id}"));

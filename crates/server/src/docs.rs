@@ -34,8 +34,7 @@ const MAX_AGE: &str = "public, max-age=86400";
 /// The document with the configured graphs listed where a graph id is expected, without what is switched off, and with
 /// where the server is and what the project says of its authentication.
 pub(crate) fn document<'a>(graph_ids: impl Iterator<Item = &'a str>, options: &Options) -> String {
-    let mut document: Value = serde_json::from_str(agent_server_api::DOCUMENT)
-        .expect("the build script parsed the same text");
+    let mut document = agent_server_api::parse_document();
     let ids: Vec<Value> = graph_ids.map(Value::from).collect();
     for schema in WITH_GRAPH_ID {
         let property = &mut document["components"]["schemas"][schema]["properties"]["graph_id"];
